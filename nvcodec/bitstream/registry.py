@@ -1,0 +1,107 @@
+"""Permanent wire ids. An id is never renumbered, reused or removed; new ones are appended.
+
+An id that is not here, or is reserved, belongs to a later release: readers answer with `FeatureError` and name it.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+from nvcodec.errors import FeatureError, UsageError
+
+
+class Exactness(IntEnum):
+    """What a decoder promises about pixels."""
+
+    FLOAT = 0  # class F: within one code value of the reference on any device
+    EXACT = 1  # class X: identical on every device
+
+
+class Inheritance(IntEnum):
+    """What a group's residuals are added to."""
+
+    NONE = 0  # the pseudo-random initial integers: a random-access point
+    PREVIOUS = 1  # the integers of the group before
+    WINDOW = 2  # reserved: values shared within a window
+    WINDOW_PREVIOUS = 3  # reserved: shared values, and the group before for the rest
+
+
+class TensorKind(IntEnum):
+    """How the values of a tensor are represented."""
+
+    LATENT = 0  # integers; weight = integer x step
+    FLOAT32 = 1  # IEEE 754 single precision, not quantised
+
+
+class SectionKind(IntEnum):
+    """Parts of a group's payload, in this order."""
+
+    STEPS = 1  # step indices
+    TABLES = 2  # codings and their table parameters
+    SYMBOLS = 3  # arithmetic coded integers and escapes
+    BLOBS = 4  # residuals of unquantised tensors
+
+
+class TensorCoding(IntEnum):
+    """How the integers of one tensor choose their probability tables."""
+
+    ZERO = 0  # all zero, nothing stored
+    SINGLE = 1  # one table
+    ROWS = 2  # one table for each index of the first axis
+    COLUMNS = 3  # one table for each index of the other axes
+    CONTEXT = 4  # one table for each class of what was decoded before
+
+
+class BlobCoding(IntEnum):
+    """How the bytes of unquantised residuals are compressed."""
+
+    STORED = 0
+    ZSTD = 1
+    LZMA = 2
+
+
+IMPLEMENTED_INHERITANCE = frozenset({Inheritance.NONE, Inheritance.PREVIOUS})
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A network architecture: its id, its name, and the names of its configuration values in wire order."""
+
+    id: int
+    name: str
+    fields: tuple[str, ...]
+
+
+_ENTRIES = (
+    ModelEntry(
+        1, "nirvana", ("patch", "group", "width", "depth", "channels", "block_channels", "omega", "conv_float")
+    ),
+)  # fmt: skip
+
+MODELS: dict[int, ModelEntry] = {entry.id: entry for entry in _ENTRIES}
+
+
+def model_entry(model_id: int) -> ModelEntry:
+    """The entry of `model_id`; `FeatureError` where there is none."""
+    if model_id not in MODELS:
+        raise FeatureError(f"the file needs model {model_id}, which this release does not have")
+    return MODELS[model_id]
+
+
+def model_named(name: str) -> ModelEntry:
+    """The entry of the model called `name`; `UsageError` where there is none."""
+    for entry in MODELS.values():
+        if entry.name == name:
+            return entry
+    raise UsageError(f"there is no model '{name}'; there are: {', '.join(e.name for e in MODELS.values())}")
+
+
+_Id = TypeVar("_Id", bound=IntEnum)
+
+
+def known(kind: type[_Id], value: int, what: str) -> _Id:
+    """`value` as a member of the registry `kind`; `FeatureError` where it is not one."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise FeatureError(f"the file needs {what} {value}, which this release does not have") from None

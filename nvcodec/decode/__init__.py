@@ -1,0 +1,1 @@
+"""From records to frames. Never opens a file, never needs the encoder."""

@@ -1,0 +1,194 @@
+"""A file to frames: whole or a range, checked against the hashes in it, and as far as it is whole.
+
+The next group is read and entropy decoded in one worker thread while this one is rendered.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.records import UNKNOWN, GroupRecord, VideoRecord
+from nvcodec.bitstream.registry import Exactness, Inheritance, model_entry
+from nvcodec.decode import render
+from nvcodec.decode.device import choose_device
+from nvcodec.decode.state import State, apply, check_model, initial_state
+from nvcodec.errors import FeatureError, FormatError, LimitError, TruncatedError, UsageError
+from nvcodec.limits import MAX_GROUP_PIXELS
+from nvcodec.models.base import Backbone, create
+from nvcodec.video import Chroma, ColorInfo, Frame, Plane, Range, VideoInfo
+
+
+class Check(enum.Enum):
+    """How decoded pixels compare with what the encoder saw."""
+
+    EXACT = "exact"  # the hash matches
+    CLOSE = "close"  # class F: not to the bit, but every plane's mean is within half a code value
+    WRONG = "wrong"  # neither: something is broken
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedGroup:
+    """A group's record, and its frames; those outside of the range that was asked for are left out."""
+
+    record: GroupRecord
+    frames: list[Frame]
+    check: Check
+
+
+def video_info(record: VideoRecord) -> VideoInfo:
+    """The record in the terms of the rest of the package."""
+
+    def ratio(pair: tuple[int, int]) -> Fraction | None:
+        return None if pair == UNKNOWN else Fraction(*pair)
+
+    return VideoInfo(
+        width=record.width,
+        height=record.height,
+        bit_depth=record.bit_depth,
+        chroma=Chroma(record.chroma),
+        color=ColorInfo(
+            record.primaries, record.transfer, record.matrix, Range(record.range), record.chroma_location
+        ),
+        time_base=Fraction(*record.time_base),
+        rate=ratio(record.rate),
+        sample_aspect=ratio(record.sample_aspect),
+        rotation=record.rotation,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A group whose integers are known."""
+
+    record: GroupRecord
+    state: State
+
+
+class Decoder:
+    """Decodes `file`, a binary file object at the start of an .nvc file; pipes can be read from front to end.
+
+    device: auto, cpu or cuda. recover: leave out what is damaged instead of raising; `damage` then tells what was lost.
+    Errors are those of `nvcodec.errors`: a FormatError for bytes that break the specification, after all whole groups
+    before the fault were given.
+    """
+
+    def __init__(self, file: BinaryIO, *, device: str = "auto", recover: bool = False) -> None:
+        self.reader = Reader(file, recover=recover)
+        self.info = video_info(self.reader.video)
+        self.device = choose_device(device)
+        self._recover = recover
+        self._seekable = file.seekable()
+        self._models: dict[int, Backbone] = {}
+        self._initial: dict[int, State] = {}
+
+    @property
+    def damage(self) -> list[str]:
+        """What was found damaged, a line each."""
+        return self.reader.damage
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Frames start .. stop - 1 of the video (to the end for None), in order."""
+        for group in self.groups(start, stop):
+            yield from group.frames
+
+    def groups(self, start: int = 0, stop: int | None = None) -> Iterator[DecodedGroup]:
+        """The groups that hold frames start .. stop - 1, one at a time. UsageError where the video ends before `start`."""
+        if start < 0 or (stop is not None and stop <= start):
+            raise UsageError(f"there are no frames {start}:{'' if stop is None else stop}")
+        some = False
+        for ready in self._ahead(self._integers(start, stop)):
+            record = ready.record
+            first, end = record.first_frame, record.first_frame + record.frame_count
+            if end <= start:
+                continue
+            some = True
+            model = self._model(record.model)
+            planes = render.render_group(
+                model, ready.state.weights(model.tensors, self.device), record.frame_count, self.info
+            )
+            keep = range(max(start - first, 0), record.frame_count if stop is None else min(stop, end) - first)
+            frames = [Frame(planes[t], record.pts[t]) for t in keep]
+            yield DecodedGroup(record, frames, self._check(record, planes))
+        if not some and start:
+            raise UsageError(f"the video ends before frame {start}")
+
+    def _check(self, record: GroupRecord, planes: list[tuple[Plane, ...]]) -> Check:
+        if render.pixel_hash(planes) == record.pixel_hash:
+            return Check.EXACT
+        if self.reader.models[record.model].exactness == Exactness.EXACT:
+            return Check.WRONG
+        means = zip(render.plane_means(planes), record.means, strict=True)
+        return Check.CLOSE if all(abs(a - b) <= render.MEAN_TOLERANCE for a, b in means) else Check.WRONG
+
+    def _records(self, start: int) -> Iterator[GroupRecord]:
+        """Records from the last random-access point at or before `start`."""
+        if start == 0 or not self._seekable or self._recover:
+            yield from self.reader.groups()
+            return
+        number = self.reader.access_point(start)
+        for entry in self.reader.index[number:]:
+            yield self.reader.read_group(entry.number)
+        if not self.reader.complete:
+            raise TruncatedError("the file is cut; all whole groups before the cut were decoded")
+
+    def _integers(self, start: int, stop: int | None) -> Iterator[_Ready]:
+        """Groups with their integers summed up, up to the one that holds frame stop - 1."""
+        state: State | None = None
+        expected, model_index = 0, -1
+        for record in self._records(start):
+            fresh = record.inheritance == Inheritance.NONE
+            whole = fresh or (state is not None and record.number == expected and record.model == model_index)
+            if not whole:
+                if not self._recover:
+                    raise FormatError(f"group {record.number} inherits from a group that is not there")
+                self.damage.append(f"group {record.number} is left out: the group that it inherits from is lost")
+                state = None
+                continue
+            try:
+                model = self._model(record.model)
+                if record.frame_count * self.info.width * self.info.height > MAX_GROUP_PIXELS:
+                    raise LimitError(f"group {record.number} has more than {MAX_GROUP_PIXELS} pixels")
+                base = self._initial_state(record.model, model) if fresh else state
+                assert base is not None
+                state = apply(base, record)
+            except FormatError as error:
+                if not self._recover:
+                    raise
+                self.damage.append(f"group {record.number} is left out: {error}")
+                state = None
+                continue
+            expected, model_index = record.number + 1, record.model
+            yield _Ready(record, state)
+            if stop is not None and record.first_frame + record.frame_count >= stop:
+                return
+
+    def _model(self, index: int) -> Backbone:
+        if index not in self._models:
+            record = self.reader.models[index]
+            if record.exactness != Exactness.FLOAT:
+                raise FeatureError(f"model {index} asks for exactness class X, which no model of this release has")
+            name = model_entry(record.model_id).name
+            model = create(name, record.config, self.info.height, self.info.width)
+            check_model(record, model.tensors)
+            self._models[index] = model
+        return self._models[index]
+
+    def _initial_state(self, index: int, model: Backbone) -> State:
+        if index not in self._initial:
+            self._initial[index] = initial_state(model.tensors, self.reader.models[index].seed)
+        return self._initial[index]
+
+    @staticmethod
+    def _ahead(items: Iterator[_Ready]) -> Iterator[_Ready]:
+        """The same items, each being made in a worker thread while the one before is used."""
+        with ThreadPoolExecutor(1, "entropy") as pool:
+            following: Future[_Ready | None] = pool.submit(next, items, None)
+            while (item := following.result()) is not None:
+                following = pool.submit(next, items, None)
+                yield item

@@ -1,0 +1,1 @@
+"""Decode-side networks: one file a backbone, read top to bottom."""

@@ -1,0 +1,103 @@
+"""What every backbone provides, and how one is found by name.
+
+A backbone turns the weights of one group into the pictures of that group. It works on *cells*, parts of the picture that
+do not depend on each other (NIRVANA's patches; a frame-wise network has one cell), so that training and decoding can
+take as many at a time as memory and caches like:
+
+    tensors                          what is coded, in wire order
+    cells                            how many there are
+    predict(weights, frames, cells)  -> (cells, T, 3, h, w)     RGB, about [0, 1]
+    assemble(prediction)             -> (T, 3, H, W)            all cells of some frames
+    arrange(frames)                  -> (cells, T, 3, h, w)     the inverse: training targets
+    mask()                           -> (cells, 1, 1, h, w)     1 where a cell's sample lies in the picture, else 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from nvcodec.errors import FeatureError, MalformedError
+
+LATENT = 0  # integers; weight = integer x step (TensorKind.LATENT of the format)
+FLOAT32 = 1  # not quantised (TensorKind.FLOAT32)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One coded tensor.
+
+    name: for people. kind: LATENT or FLOAT32. shape: as in the format. radius: initial integers are uniform in
+    [-radius, radius] (normative; 0 for all zero). bound: the magnitude of the initial weights, hence the encoder's
+    first step is bound / radius (the encoder's choice).
+    """
+
+    name: str
+    kind: int
+    shape: tuple[int, ...]
+    radius: int
+    bound: float
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+class Backbone(Protocol):
+    """A network for groups of frames of one size. Stateless: weights come as arguments."""
+
+    tensors: tuple[TensorSpec, ...]
+    cells: int
+
+    def predict(self, weights: Sequence[Tensor], frames: range, cells: range) -> Tensor:
+        """Pictures of `cells` at places `frames` in the group: (len(cells), len(frames), 3, h, w) float32."""
+
+    def assemble(self, prediction: Tensor) -> Tensor:
+        """All cells (cells, T, 3, h, w) to frames (T, 3, H, W)."""
+
+    def arrange(self, frames: Tensor) -> Tensor:
+        """Frames (T, 3, H, W) to cells (cells, T, 3, h, w); samples outside of the picture repeat its edge."""
+
+    def mask(self) -> Tensor:
+        """(cells, 1, 1, h, w) float32: 1 inside of the picture, 0 outside."""
+
+
+Factory = Callable[[tuple[int, ...], int, int], Backbone]
+
+_FACTORIES: dict[str, Factory] = {}
+
+
+def register(name: str) -> Callable[[Factory], Factory]:
+    """Decorator: make a backbone known under the name that the format's registry gives it."""
+
+    def add(factory: Factory) -> Factory:
+        assert name not in _FACTORIES
+        _FACTORIES[name] = factory
+        return factory
+
+    return add
+
+
+def create(name: str, values: Sequence[int], height: int, width: int) -> Backbone:
+    """The backbone `name` with its configuration values in wire order, for frames of height x width luma samples.
+
+    Raises FeatureError for an unknown name, MalformedError for values that describe no network.
+    """
+    from nvcodec.models import nirvana  # noqa: F401  (registers itself)
+
+    if name not in _FACTORIES:
+        raise FeatureError(f"this release has no model '{name}'")
+    return _FACTORIES[name](tuple(values), height, width)
+
+
+def require(condition: bool, message: str) -> None:
+    """MalformedError(message) unless `condition`."""
+    if not condition:
+        raise MalformedError(message)

@@ -1,0 +1,1 @@
+"""What to encode together, and with how large a network."""

@@ -1,0 +1,49 @@
+"""Target bits per pixel -> network width.
+
+The paper's 512-wide network is made for 1080p. Here the width is the largest one whose expected bits fit: a group coded
+from scratch pays for every parameter, a group that inherits pays for the part that follows the content. Both costs per
+parameter are measured averages (docs/experiments.md); the encoder then steers lambda to what is left of the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MIN_WIDTH, MAX_WIDTH = 4, 1024
+OPEN_END_GROUPS = 32  # how many groups a stream of unknown length is taken to have
+
+
+@dataclass(frozen=True)
+class Size:
+    """Parameters of a network: of all tensors, and of those that change from group to group (all but the dictionary)."""
+
+    total: int
+    moving: int
+
+
+@dataclass(frozen=True)
+class BitCosts:
+    """Expected bits per parameter: fresh, of a random-access group; moving and settled, of the two parts after that."""
+
+    fresh: float = 8.0
+    moving: float = 5.5
+    settled: float = 0.4
+
+
+def expected_bits(size: Size, groups: int, fresh: int, costs: BitCosts) -> float:
+    """Of a video of `groups` groups, `fresh` of which are coded from scratch."""
+    inherited = size.moving * costs.moving + (size.total - size.moving) * costs.settled
+    return fresh * size.total * costs.fresh + (groups - fresh) * inherited
+
+
+def solve_width(size_at: Callable[[int], Size], bits: float, groups: int, fresh: int, costs: BitCosts) -> int:
+    """The largest width in MIN_WIDTH..MAX_WIDTH whose expected bits are at most `bits`; MIN_WIDTH where none is."""
+    low, high = MIN_WIDTH, MAX_WIDTH
+    while low < high:
+        middle = (low + high + 1) // 2
+        if expected_bits(size_at(middle), groups, fresh, costs) <= bits:
+            low = middle
+        else:
+            high = middle - 1
+    return low

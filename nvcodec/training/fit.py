@@ -1,0 +1,220 @@
+"""The one training loop: the integers of a group that trade its error for its bits (NIRVANA, Eq. 2).
+
+The loss is MSE(RGB) + lambda x mean bits per latent. Latents are real while they are trained and rounded in every forward
+pass, with a straight-through gradient, so the network that is trained is the one that is decoded. Gradients are taken
+with respect to the weights W = round(x) step and passed on: dL/dx = step dL/dW; the index i of a step 2 ** (i / 16)
+gets dL/di = ln 2 / 16 x sum(W dL/dW), where steps are learned.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nvcodec.models import weights as quantised
+from nvcodec.models.base import LATENT, Backbone, TensorSpec
+from nvcodec.training.optim import Optimizer
+from nvcodec.training.rate import ResidualRate
+
+BITE_SAMPLES = 1 << 21  # samples of a forward pass; larger groups accumulate gradients over several
+STEP_INDEX_RATE = 0.16  # learning rate of step indices: one hundredth of an octave a step
+LAMBDA_FLOOR = 1e-7
+LAMBDA_CEILING = 0.1
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How one group is trained.
+
+    iterations; muon: which optimizer; rate: learning rate in units of a tensor's initial bound (Muon) or of its weights
+    (Adam, as the paper's 5e-4); lam: lambda of Eq. 2 at the start; target_bits: adapt lambda so that the residuals take
+    that many, None keeps it; rate_every: steps between two evaluations of the code lengths; learn_steps: step indices
+    are trained too, in the first half; seed: of the noise.
+    """
+
+    iterations: int
+    muon: bool = True
+    rate: float = 0.03
+    lam: float = 1e-4
+    target_bits: float | None = None
+    rate_every: int = 8
+    learn_steps: bool = False
+    warmup: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Where training starts and what it ends with. latents and floats in wire order, latents integer-valued."""
+
+    latents: list[NDArray[np.int32]]
+    steps: tuple[int, ...]
+    floats: list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """parameters: rounded, as they are coded. mse: of the last steps' forward pass. bits: estimate. lam: at the end."""
+
+    parameters: Parameters
+    mse: float
+    bits: float
+    lam: float
+    seconds: float
+
+
+Watch = Callable[[int, float, float], None]
+
+
+def initial_parameters(tensors: Sequence[TensorSpec], latents: list[NDArray[np.int32]], seed: int) -> Parameters:
+    """Before the first group: pseudo-random latents with the steps that make them the backbone's initial weights."""
+    steps = tuple(quantised.step_index(t.bound / (t.radius or 256)) for t in tensors if t.kind == LATENT)
+    generator = torch.Generator().manual_seed(seed)
+    floats = []
+    for t in tensors:
+        if t.kind != LATENT:
+            value = (torch.rand(t.shape, generator=generator) * 2 - 1) * (t.bound if t.radius else 0.0)
+            floats.append(value.numpy())
+    return Parameters(latents, steps, floats)
+
+
+class _Trainee:
+    """The real-valued parameters of a fit and the weights that they stand for."""
+
+    def __init__(self, tensors: Sequence[TensorSpec], start: Parameters, device: torch.device) -> None:
+        self.tensors = tensors
+        latents, floats = iter(start.latents), iter(start.floats)
+        self.values = [
+            torch.from_numpy((next(latents) if t.kind == LATENT else next(floats)).astype(np.float32)).to(device)
+            for t in tensors
+        ]
+        self.is_latent = [t.kind == LATENT for t in tensors]
+        self.latents = [v for v, latent in zip(self.values, self.is_latent, strict=True) if latent]
+        self.indices = torch.tensor(start.steps, dtype=torch.float32)
+        self.steps = [1.0] * len(tensors)
+        self.set_steps()
+
+    def set_steps(self) -> None:
+        """Steps of the rounded indices, clamped to the range that the format has."""
+        self.indices.clamp_(quantised.MIN_STEP_INDEX, quantised.MAX_STEP_INDEX)
+        rounded = iter(int(i) for i in torch.round(self.indices).tolist())
+        self.steps = [quantised.step_size(next(rounded)) if latent else 1.0 for latent in self.is_latent]
+
+    def weights(self) -> list[Tensor]:
+        """Leaves that collect gradients: exactly the decoder's weights."""
+        out = []
+        for value, step, latent in zip(self.values, self.steps, self.is_latent, strict=True):
+            w = torch.round(value) * step if latent else value.detach().clone()
+            out.append(w.requires_grad_())
+        return out
+
+    def take_gradients(self, leaves: Sequence[Tensor]) -> None:
+        """From weights to latents and step indices."""
+        index_grads = []
+        for value, leaf, step, latent in zip(self.values, leaves, self.steps, self.is_latent, strict=True):
+            assert leaf.grad is not None
+            if latent:
+                index_grads.append((leaf.grad * leaf.detach()).sum() * (math.log(2) / quantised.STEPS_PER_OCTAVE))
+            value.grad = leaf.grad.mul_(step)
+        self.indices.grad = torch.stack(index_grads).cpu() if index_grads else torch.zeros(0)
+
+    def result(self) -> Parameters:
+        """Rounded, as they are coded."""
+        arrays = [v.detach().cpu() for v in self.values]
+        pairs = list(zip(arrays, self.is_latent, strict=True))
+        return Parameters(
+            [torch.round(v).to(torch.int32).numpy() for v, latent in pairs if latent],
+            tuple(int(i) for i in torch.round(self.indices).tolist()),
+            [v.numpy().astype(np.float32) for v, latent in pairs if not latent],
+        )
+
+
+def schedule(step: int, settings: FitSettings) -> float:
+    """Learning rate factor of a step: linear warm-up, then half a cosine down to 2%."""
+    warm = min(1.0, (step + 1) / max(1, min(settings.warmup, settings.iterations // 4)))
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / settings.iterations)))
+
+
+def fit(
+    model: Backbone,
+    start: Parameters,
+    base: Sequence[NDArray[np.int32]],
+    target: Tensor,
+    mask: Tensor,
+    settings: FitSettings,
+    watch: Watch,
+) -> FitResult:
+    """Train one group from `start`; residuals are counted against `base`, the integers that the decoder has.
+
+    target: (cells, T, 3, h, w) and mask (cells, 1, 1, h, w), on the device to train on. watch(step, mse, bits) is called
+    after each step and may raise to stop. Deterministic for given inputs, device and thread count.
+    """
+    began = time.perf_counter()
+    device = target.device
+    trainee = _Trainee(model.tensors, start, device)
+    rate = ResidualRate([torch.from_numpy(b.astype(np.float32)).to(device) for b in base])
+    rates = _learning_rates(trainee, settings)
+    optimizer = Optimizer(trainee.values, rates, settings.muon)
+    step_optimizer = Optimizer([trainee.indices], [STEP_INDEX_RATE], False)
+    noise = torch.Generator(device=device).manual_seed(settings.seed)
+    count = sum(v.numel() for v in trainee.latents)
+    lam, mse, smooth = settings.lam, math.inf, math.inf
+    normaliser = 1.0 / (3.0 * float(mask.sum()) * target.shape[1])
+    for step in range(settings.iterations):
+        leaves = trainee.weights()
+        mse = _accumulate(model, leaves, target, mask, normaliser)
+        smooth = mse if step == 0 else 0.8 * smooth + 0.2 * mse
+        trainee.take_gradients(leaves)
+        if step % settings.rate_every == 0:
+            rate.refresh(trainee.latents)
+            if settings.target_bits is not None and step > settings.iterations // 4:
+                ratio = max(rate.bits, 1.0) / settings.target_bits
+                lam = min(max(lam * min(max(ratio, 0.5), 2.0) ** 0.7, LAMBDA_FLOOR), LAMBDA_CEILING)
+        scale = schedule(step, settings)
+        weight = lam / count if count else 0.0
+        if not settings.muon:
+            rate.add_gradient(trainee.latents, weight, noise)
+        optimizer.step(scale)
+        if settings.muon:
+            strengths = [
+                weight * gain * lr * scale
+                for gain, lr, latent in zip(optimizer.gains, rates, trainee.is_latent, strict=True)
+                if latent
+            ]
+            rate.shrink(trainee.latents, strengths)
+        if settings.learn_steps and step < settings.iterations // 2:
+            step_optimizer.step(scale)
+            trainee.set_steps()
+        watch(step, mse, rate.bits)
+    rate.refresh(trainee.latents)
+    return FitResult(trainee.result(), smooth, rate.bits, lam, time.perf_counter() - began)
+
+
+def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
+    """Of each tensor, in its own units. Latents live on a scale of 1 / step, so their rates do too."""
+    out = []
+    for t, step in zip(trainee.tensors, trainee.steps, strict=True):
+        bound = t.bound if settings.muon else 1.0
+        out.append(settings.rate * bound / step)
+    return out
+
+
+def _accumulate(model: Backbone, leaves: list[Tensor], target: Tensor, mask: Tensor, normaliser: float) -> float:
+    """Forward and backward over all cells, in bites; the mean squared error over samples inside of the picture."""
+    per_cell = target[0].numel() // 3
+    bite = max(1, BITE_SAMPLES // per_cell)
+    total = 0.0
+    for first in range(0, model.cells, bite):
+        cells = range(first, min(first + bite, model.cells))
+        error = model.predict(leaves, range(target.shape[1]), cells) - target[cells.start : cells.stop]
+        loss = (error.square() * mask[cells.start : cells.stop]).sum() * normaliser
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total

@@ -1,0 +1,85 @@
+"""Updates of latents: Muon for matrices, Adam for the rest, or Adam for all.
+
+Muon replaces the momentum of a matrix by the nearest matrix with orthonormal rows or columns, so that all directions
+move alike: a SIREN's badly conditioned layers reach in a hundred steps what Adam takes thousands for
+(docs/experiments.md). Jordan et al. 2024, with their quintic Newton-Schulz iteration. An update has root mean square 1
+before the learning rate, like Adam's, so that both share their learning rates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+_EPSILON = 1e-20
+
+
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """(m, n) to about U V^T of its singular value decomposition: singular values within 0.7 and 1.2."""
+    a, b, c = _QUINTIC
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / (x.norm() + _EPSILON)
+    for _ in range(_ITERATIONS):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.T if tall else x
+
+
+class Optimizer:
+    """Updates `parameters` in place from their gradients.
+
+    rates: the learning rate of each, in its own units a step. muon: orthogonalise the updates of matrices; convolutions
+    count as (out, rest). State is kept for one fit only: every group starts afresh, so a resumed encode goes on with
+    the same bits.
+    `gains`, after a step: of each parameter, how many units of update one unit of gradient became, before its learning
+    rate; what a proximal step has to be multiplied with.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Tensor], rates: Sequence[float], muon: bool, betas: tuple[float, float] = (0.9, 0.99)
+    ) -> None:
+        self.parameters = list(parameters)
+        self.rates = list(rates)
+        self.betas = betas
+        self.momentum = 0.95
+        self.matrix = [muon and p.dim() > 1 for p in self.parameters]
+        self.first = [torch.zeros_like(p) for p in self.parameters]
+        self.second = [torch.zeros(0) if m else torch.zeros_like(p) for p, m in zip(parameters, self.matrix, strict=True)]
+        self.gains = [0.0] * len(self.parameters)
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, scale: float) -> None:
+        """One update with all learning rates times `scale`."""
+        self.steps += 1
+        for i, (p, rate) in enumerate(zip(self.parameters, self.rates, strict=True)):
+            assert p.grad is not None
+            update = self._muon(i, p.grad) if self.matrix[i] else self._adam(i, p.grad)
+            p.data.add_(update, alpha=-rate * scale)
+
+    def _muon(self, i: int, grad: Tensor) -> Tensor:
+        first = self.first[i].mul_(self.momentum).add_(grad)
+        nesterov = grad.add(first, alpha=self.momentum).flatten(1)
+        norm = nesterov.norm().item()
+        if norm == 0:
+            self.gains[i] = 0.0
+            return torch.zeros_like(grad)
+        update = orthogonalise(nesterov)
+        update = update * math.sqrt(max(update.shape))
+        self.gains[i] = update.norm().item() / (norm * (1 - self.momentum))
+        return update.view_as(grad)
+
+    def _adam(self, i: int, grad: Tensor) -> Tensor:
+        b1, b2 = self.betas
+        first = self.first[i].lerp_(grad, 1 - b1)
+        second = self.second[i].mul_(b2).addcmul_(grad, grad, value=1 - b2)
+        root = (second / (1 - b2**self.steps)).sqrt_()
+        mean = root.mean().item()
+        self.gains[i] = 1 / mean if mean > 0 else 0.0
+        return first.div(1 - b1**self.steps).div_(root.add_(_EPSILON))

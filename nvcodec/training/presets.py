@@ -1,0 +1,62 @@
+"""Named settings along one axis, speed against compression; quality is asked for separately.
+
+Patch, group and channels are what a step costs; iterations are how many there are. The rates of the Muon presets were
+found on short excerpts (docs/experiments.md); `paper` has the numbers of NIRVANA's section 4.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nvcodec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One point on the axis.
+
+    patch, group, depth, channels, block_channels, omega: of the network. width: None to size it by the target rate.
+    steps_first, steps_next: iterations of a random-access group and of the others. muon: optimizer; rate_first,
+    rate_next: its learning rates (training.fit). lam: lambda of Eq. 2 to start from, or to keep where a rate is asked
+    for by lambda's default. rate_every: steps between evaluations of the rate. conv_float: convolutions unquantised.
+    """
+
+    name: str
+    summary: str
+    patch: int
+    group: int
+    depth: int
+    channels: int
+    block_channels: int
+    steps_first: int
+    steps_next: int
+    width: int | None = None
+    omega: int = 30
+    muon: bool = True
+    rate_first: float = 0.03
+    rate_next: float = 0.012
+    lam: float = 1e-4
+    rate_every: int = 8
+    conv_float: bool = False
+
+
+PRESETS: dict[str, Preset] = {
+    p.name: p
+    for p in (
+        Preset("ultrafast", "a first look", 16, 8, 3, 8, 4, 60, 25),
+        Preset("fast", "quick and decent", 16, 8, 3, 8, 8, 150, 60),
+        Preset("medium", "the default", 16, 8, 3, 8, 8, 600, 240),
+        Preset("slow", "for archives", 16, 8, 4, 8, 8, 2400, 960),
+        Preset(
+            "paper", "the published network and schedule", 32, 3, 5, 16, 16, 16000, 2000, width=512, muon=False,
+            rate_first=5e-4, rate_next=5e-4, conv_float=True,
+        ),
+    )
+}  # fmt: skip
+
+
+def preset_named(name: str) -> Preset:
+    """The preset called `name`; UsageError where there is none."""
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset '{name}'; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]

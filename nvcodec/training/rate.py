@@ -1,0 +1,66 @@
+"""What residuals cost, under the very tables that code them, in a form that training can descend.
+
+Each tensor is taken to be coded with one table (z, d), re-fitted to its rounded residuals every few steps: the coder does
+at least as well. Between integers the code length is interpolated linearly,
+
+    bits(r) = b0 + s0 |r|  for |r| <= 1,   b1 + s1 (|r| - 1)  beyond,    s0 = b1 - b0,  s1 = -log2 theta,
+
+which is exactly the expected length when r is rounded up or down at random without bias. Its slope enters training in
+one of two ways: as a gradient, evaluated at r + U(-1/2, 1/2) as NIRVANA does (section 3.2), for Adam; or as a proximal
+step, which moves each residual towards zero by its slope and stops there, for Muon, whose normalised updates would turn
+a gradient of signs into noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvcodec.entropy import tables
+
+K_MAX = 63  # magnitudes with their own symbol; the histogram's last bin holds the rest
+
+
+class ResidualRate:
+    """Code lengths of `latents - base`, both of the LATENT tensors, base integer-valued float32."""
+
+    def __init__(self, base: Sequence[Tensor]) -> None:
+        self.base = list(base)
+        self.slopes: list[tuple[float, float]] = [(0.0, 0.0)] * len(self.base)
+        self.bits = 0.0
+
+    def refresh(self, latents: Sequence[Tensor]) -> None:
+        """Fit the tables to the rounded residuals; sets `slopes`, and `bits`, the length of all of them."""
+        self.slopes, self.bits = [], 0.0
+        for latent, base in zip(latents, self.base, strict=True):
+            magnitude = (torch.round(latent.detach()) - base).abs_()
+            counts = torch.bincount(magnitude.clamp(max=K_MAX + 1).flatten().to(torch.int64), minlength=K_MAX + 2)
+            histogram = counts.cpu().numpy()
+            z, d = tables.fit(histogram)
+            lengths = tables.bits(z, d, K_MAX)
+            self.bits += float(histogram @ lengths) + 18
+            if histogram[-1]:  # escapes: Exp-Golomb of what is beyond K, about 2 log2 less the order that is chosen
+                beyond = (magnitude[magnitude > K_MAX] - K_MAX).double().mean().item()
+                self.bits += float(histogram[-1]) * (np.log2(beyond) + 2.5)
+            self.slopes.append((float(lengths[1] - lengths[0]), float(lengths[2] - lengths[1])))
+
+    def add_gradient(self, latents: Sequence[Tensor], weight: float, generator: torch.Generator) -> None:
+        """Add weight x d bits / d latent, at r + U(-1/2, 1/2), to the latents' gradients."""
+        for latent, base, (near, far) in zip(latents, self.base, self.slopes, strict=True):
+            assert latent.grad is not None
+            noise = torch.rand(latent.shape, generator=generator, device=latent.device) - 0.5
+            r = latent.detach() - base + noise
+            latent.grad += torch.where(r.abs() < 1, near, far) * torch.sign(r) * weight
+
+    def shrink(self, latents: Sequence[Tensor], weights: Sequence[float]) -> None:
+        """The proximal step: move each residual towards 0 by weight x slope, and not past it. One weight a tensor."""
+        for latent, base, (near, far), weight in zip(latents, self.base, self.slopes, weights, strict=True):
+            if weight <= 0:
+                continue
+            r = latent.detach().sub(base)
+            m = r.abs()
+            m.sub_(torch.where(m < 1, near * weight, far * weight)).clamp_(min=0)
+            latent.data.copy_(torch.copysign(m, r).add_(base))
