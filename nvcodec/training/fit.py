@@ -61,12 +61,18 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """parameters: rounded, as they are coded. mse: of the last steps' forward pass. bits: estimate. lam: at the end."""
+    """What training found.
+
+    parameters: rounded, as they are coded. output: (cells, T, 3, h, w), what the training network itself shows at the end;
+    mse: its error over samples inside of the picture, not clamped. bits: of the residuals, estimated. lam: at the end.
+    """
 
     parameters: Parameters
+    output: Tensor
     mse: float
     bits: float
     lam: float
+    iterations: int
     seconds: float
 
 
@@ -165,12 +171,12 @@ def fit(
     step_optimizer = Optimizer([trainee.indices], [STEP_INDEX_RATE], False)
     noise = torch.Generator(device=device).manual_seed(settings.seed)
     count = sum(v.numel() for v in trainee.latents)
-    lam, mse, smooth = settings.lam, math.inf, math.inf
+    lam = settings.lam
     normaliser = 1.0 / (3.0 * float(mask.sum()) * target.shape[1])
+    per_bite = max(1, BITE_SAMPLES // (target[0].numel() // 3))
     for step in range(settings.iterations):
         leaves = trainee.weights()
-        mse = _accumulate(model, leaves, target, mask, normaliser)
-        smooth = mse if step == 0 else 0.8 * smooth + 0.2 * mse
+        mse = _accumulate(model, leaves, target, mask, normaliser, per_bite)
         trainee.take_gradients(leaves)
         if step % settings.rate_every == 0:
             rate.refresh(trainee.latents)
@@ -194,7 +200,10 @@ def fit(
             trainee.set_steps()
         watch(step, mse, rate.bits)
     rate.refresh(trainee.latents)
-    return FitResult(trainee.result(), smooth, rate.bits, lam, time.perf_counter() - began)
+    output = _output(model, trainee.weights(), target.shape[1], per_bite)
+    mse = float(((output - target).square() * mask).sum(dtype=torch.float64)) * normaliser
+    seconds = time.perf_counter() - began
+    return FitResult(trainee.result(), output, mse, rate.bits, lam, settings.iterations, seconds)
 
 
 def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
@@ -206,15 +215,24 @@ def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
     return out
 
 
-def _accumulate(model: Backbone, leaves: list[Tensor], target: Tensor, mask: Tensor, normaliser: float) -> float:
+def _bites(cells: int, per_bite: int) -> list[range]:
+    return [range(first, min(first + per_bite, cells)) for first in range(0, cells, per_bite)]
+
+
+def _accumulate(
+    model: Backbone, leaves: list[Tensor], target: Tensor, mask: Tensor, normaliser: float, per_bite: int
+) -> float:
     """Forward and backward over all cells, in bites; the mean squared error over samples inside of the picture."""
-    per_cell = target[0].numel() // 3
-    bite = max(1, BITE_SAMPLES // per_cell)
     total = 0.0
-    for first in range(0, model.cells, bite):
-        cells = range(first, min(first + bite, model.cells))
+    for cells in _bites(model.cells, per_bite):
         error = model.predict(leaves, range(target.shape[1]), cells) - target[cells.start : cells.stop]
         loss = (error.square() * mask[cells.start : cells.stop]).sum() * normaliser
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.item()
     return total
+
+
+@torch.no_grad()
+def _output(model: Backbone, leaves: list[Tensor], frames: int, per_bite: int) -> Tensor:
+    """(cells, T, 3, h, w): the forward pass of training, all cells."""
+    return torch.cat([model.predict(leaves, range(frames), cells) for cells in _bites(model.cells, per_bite)])

@@ -1,0 +1,1 @@
+"""A video to a file: plan, train, code, write, decode back and check."""

@@ -1,0 +1,133 @@
+"""Chains in parallel: each is an encode of its own, in a process of its own, to a file of its own, then joined.
+
+NIRVANA's chunks (section 4.6): disjoint parts of the video, each from scratch. The chains' files stand beside the output
+as NAME.part.chainN.nvc and are ordinary .nvc files; as soon as all chains before it are joined, a finished one is copied
+to the output, group by group, and removed. An interrupted encode keeps them, and goes on with each.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nvcodec.bitstream.container import Reader
+from nvcodec.encode.output import Output
+from nvcodec.encode.plan import Decision
+from nvcodec.encode.report import EncodeReport, Event, GroupReport, Observer, Progress
+from nvcodec.encode.settings import EncodeSettings
+from nvcodec.planning.groups import chain_ranges
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class _Chain:
+    number: int
+    frames: range
+    first_group: int
+    path: Path
+
+
+class _Forward:
+    """The observer in a worker: events of a chain to the parent's queue, numbered as groups of the whole video."""
+
+    def __init__(self, chain: _Chain, events: Any) -> None:
+        self._chain, self._events = chain, events
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._events.put(replace(event, group=event.group + self._chain.first_group))
+        elif isinstance(event, GroupReport):
+            self._events.put(_renumbered(event, self._chain))
+
+
+def encode_chains(
+    source: str, settings: EncodeSettings, decision: Decision, output: Output, observer: Observer
+) -> None:
+    """Encode all chains of `decision`, `settings.jobs` at a time, into `output`, in order."""
+    assert decision.stop is not None
+    group = decision.config.group
+    chains, groups = [], 0
+    for number, frames in enumerate(chain_ranges(decision.start, decision.stop, settings.chains, group)):
+        path = output.path.with_name(f"{output.target.name}.part.chain{number}.nvc")
+        chains.append(_Chain(number, frames, groups, path))
+        groups += -(-len(frames) // group)
+    # A chain that was being joined when the encode was stopped is joined from where it stopped.
+    todo = [c for c in chains if c.first_group + -(-len(c.frames) // group) > output.writer.groups]
+    how = replace(settings, chains=1, jobs=1, width=decision.config.width, group=group, threads=_threads(settings))
+    with _pool(settings.jobs) as (pool, events):
+        running: dict[Future[EncodeReport], _Chain] = {
+            pool.submit(_work, source, replace(how, start=c.frames.start, stop=c.frames.stop), c, events): c
+            for c in todo
+        }
+        finished: dict[int, EncodeReport] = {}
+        waiting = list(todo)
+        while running:
+            done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+            _drain(events, observer)
+            for future in done:
+                chain = running.pop(future)
+                finished[chain.number] = future.result()
+            while waiting and waiting[0].number in finished:
+                chain = waiting.pop(0)
+                _join(chain, finished[chain.number], output)
+        _drain(events, observer)
+
+
+def _threads(settings: EncodeSettings) -> int:
+    """Of each process: a fair share of the cores."""
+    return settings.threads or max(1, multiprocessing.cpu_count() // settings.jobs)
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        pool = ProcessPoolExecutor(jobs, mp_context=context)
+        try:
+            yield pool, manager.Queue()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        pool.shutdown()
+
+
+def _work(source: str, settings: EncodeSettings, chain: _Chain, events: Any) -> EncodeReport:
+    """In a worker: one chain, taken up where an earlier encode left it, unless it is there already."""
+    from nvcodec.encode.encoder import encode
+
+    return encode(source, chain.path, settings, force=True, resume=True, observer=_Forward(chain, events))
+
+
+def _drain(events: Any, observer: Observer) -> None:
+    while True:
+        try:
+            observer(events.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _join(chain: _Chain, report: EncodeReport, output: Output) -> None:
+    """Append a chain's groups, less those that are there already, and remove its file."""
+    with open(chain.path, "rb") as file:
+        for record, row in zip(Reader(file).groups(), report.groups, strict=True):
+            if chain.first_group + record.number < output.writer.groups:
+                continue
+            renumbered = replace(
+                record,
+                number=chain.first_group + record.number,
+                chain=chain.number,
+                first_frame=output.writer.frames,
+            )
+            output.write(renumbered, replace(_renumbered(row, chain), first_frame=output.writer.frames))
+    chain.path.unlink()
+
+
+def _renumbered(row: GroupReport, chain: _Chain) -> GroupReport:
+    return replace(row, number=row.number + chain.first_group, chain=chain.number)

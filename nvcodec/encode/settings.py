@@ -1,0 +1,90 @@
+"""What a user can ask of the encoder. Names are those of the command line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from nvcodec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """One encode. None means: what the preset or the sizing says.
+
+    Rate, at most one of the three (none of them: bpp = 0.3):
+        bpp: bits per pixel that the whole file shall have. psnr: RGB PSNR in dB that every group shall reach.
+        lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer.
+    Speed: preset, one of training.presets.PRESETS.
+    Network: model; patch, group, width, depth, channels, block_channels; conv, 'quantised' or 'float'.
+    Training: steps_first, steps_next, iterations of a random-access group and of the others; optimizer, 'muon' or 'adam'.
+    Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
+        parts of the video that start from scratch; jobs, processes that work on chains at the same time.
+    start, stop: frames start .. stop - 1 of the source (stop None: to its end).
+    seed: of every random choice. device: auto, cpu or cuda. threads: of each process, None for all cores.
+    """
+
+    preset: str = "medium"
+    bpp: float | None = None
+    psnr: float | None = None
+    lam: float | None = None
+    model: str = "nirvana"
+    patch: int | None = None
+    group: int | None = None
+    width: int | None = None
+    depth: int | None = None
+    channels: int | None = None
+    block_channels: int | None = None
+    conv: str | None = None
+    steps_first: int | None = None
+    steps_next: int | None = None
+    optimizer: str | None = None
+    keyint: int = 0
+    chains: int = 1
+    jobs: int = 1
+    start: int = 0
+    stop: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        asked = [name for name in ("bpp", "psnr", "lam") if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise UsageError("ask for a rate by one of --bpp, --psnr and --lambda, not by several")
+        for name, low, high in _BOUNDS:
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                flag = "lambda" if name == "lam" else name.replace("_", "-")
+                raise UsageError(f"--{flag} {value} is not in {low}..{high}")
+        if self.conv not in (None, "quantised", "float"):
+            raise UsageError(f"--conv {self.conv} is neither quantised nor float")
+        if self.optimizer not in (None, "muon", "adam"):
+            raise UsageError(f"--optimizer {self.optimizer} is neither muon nor adam")
+        if self.stop is not None and self.stop <= self.start:
+            raise UsageError(f"there are no frames {self.start}:{self.stop}")
+
+    def chosen(self) -> dict[str, object]:
+        """The settings that differ from the defaults, for records of what was done."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+
+
+_BOUNDS = (
+    ("bpp", 1e-4, 64),
+    ("psnr", 5, 80),
+    ("lam", 0, 1),
+    ("patch", 2, 256),
+    ("group", 1, 256),
+    ("width", 1, 8192),
+    ("depth", 1, 64),
+    ("channels", 2, 1024),
+    ("block_channels", 1, 1024),
+    ("steps_first", 1, 10**7),
+    ("steps_next", 1, 10**7),
+    ("keyint", 0, 10**6),
+    ("chains", 1, 10**4),
+    ("jobs", 1, 1024),
+    ("start", 0, 2**32),
+    ("seed", 0, 2**32 - 1),
+    ("threads", 1, 1024),
+)
