@@ -52,9 +52,7 @@ def video_info(record: VideoRecord) -> VideoInfo:
         height=record.height,
         bit_depth=record.bit_depth,
         chroma=Chroma(record.chroma),
-        color=ColorInfo(
-            record.primaries, record.transfer, record.matrix, Range(record.range), record.chroma_location
-        ),
+        color=ColorInfo(record.primaries, record.transfer, record.matrix, Range(record.range), record.chroma_location),
         time_base=Fraction(*record.time_base),
         rate=ratio(record.rate),
         sample_aspect=ratio(record.sample_aspect),
@@ -98,7 +96,7 @@ class Decoder:
             yield from group.frames
 
     def groups(self, start: int = 0, stop: int | None = None) -> Iterator[DecodedGroup]:
-        """The groups that hold frames start .. stop - 1, one at a time. UsageError where the video ends before `start`."""
+        """The groups that hold frames start .. stop - 1. UsageError where the video ends before `start`."""
         if start < 0 or (stop is not None and stop <= start):
             raise UsageError(f"there are no frames {start}:{'' if stop is None else stop}")
         some = False

@@ -1,8 +1,8 @@
 """Source to file: plan, train, code, write, check; group by group, in memory for one group.
 
-    source -> groups of frames -> training.fit -> integers -> sections -> container
-                                                                 |
-                                       decode.state, decode.render: the same bytes, decoded and compared
+source -> groups of frames -> training.fit -> integers -> sections -> container
+                                                             |
+                                   decode.state, decode.render: the same bytes, decoded and compared
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from nvcodec.media.source import open_source
 from nvcodec.metrics import bpp, mean, psnr_from_mse
 from nvcodec.models.base import Backbone
 from nvcodec.planning.groups import grouped, is_random_access
-from nvcodec.training.fit import Parameters, initial_parameters
+from nvcodec.training.fit import Parameters, Watch, initial_parameters
 from nvcodec.video import Frame, VideoInfo
 
 PROBE_BPP = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # what networks are sized for when a PSNR is asked for
@@ -89,14 +89,12 @@ class _Run:
 
     def encode(self, *, force: bool, resume: bool, in_place: bool) -> EncodeReport:
         began = time.perf_counter()
-        fingerprint = self._fingerprint()
-        output = Output.open(self.target, fingerprint, force=force, resume=resume, in_place=in_place)
+        batches = self._groups()
+        first = next(batches, None)
+        if first is None:
+            raise SourceError(f"{self.source_name} has no frames from {self.settings.start} on")
+        output = Output.open(self.target, self._fingerprint(), force=force, resume=resume, in_place=in_place)
         try:
-            batches = self._groups()
-            first = next(batches, None)
-            if first is None:
-                output.discard()
-                raise SourceError(f"{self.source_name} has no frames from {self.settings.start} on")
             decision = self._decide(first, output)
             model, record = build_model(self.settings, decision, self.info)
             plan = self._plan(decision, model, first)
@@ -109,7 +107,7 @@ class _Run:
                 self._encode_groups(itertools.chain([first], batches), decision, model, output)
             output.finish()
         except BaseException:
-            output.close()
+            output.leave()
             raise
         report = self._report(output, plan, time.perf_counter() - began)
         self.observer(report)
@@ -141,26 +139,25 @@ class _Run:
             decision = self._decision(candidate)
             steps = max(1, decision.steps_first // PROBE_PART)
             probe = replace(decision, steps_first=steps)
-            if self._probe(probe, first) + PROBE_HEADROOM >= self.settings.psnr:
+            if self._probe(probe, first).psnr + PROBE_HEADROOM >= self.settings.psnr:
                 break
         return decision
 
-    def _probe(self, decision: Decision, frames: list[Frame]) -> float:
-        """RGB PSNR of the first group under a network, in the iterations that `decision` gives it."""
+    def _probe(self, decision: Decision, frames: list[Frame]) -> GroupReport:
+        """The first group under a network, in the iterations that `decision` gives it; nothing is written."""
         model, record = build_model(self.settings, decision, self.info)
         encoder = GroupEncoder(model, self.info, video_record(self.info), self.device, None)
         base = initial_state(model.tensors, record.seed)
         start = initial_parameters(model.tensors, base.latents, self.settings.seed)
         how = decision.fit_settings(True, decision.preset.lam, None, self.settings.seed)
         place = Place(0, 0, 0, 0, True)
-        return encoder.encode(frames, place, base, start, how, lambda *_: None).report.psnr
+        return encoder.encode(frames, place, base, start, how, lambda *_: None).report
 
     def _plan(self, decision: Decision, model: Backbone, first: list[Frame]) -> Plan:
         """What it will cost; the time from a few steps on the first group."""
-        began = time.perf_counter()
-        timed = replace(decision, steps_first=TIMED_STEPS)
-        self._probe(timed, first)
-        per_step = (time.perf_counter() - began) / TIMED_STEPS
+        timed = self._probe(replace(decision, steps_first=TIMED_STEPS), first)
+        per_step = timed.seconds_training / TIMED_STEPS
+        per_group = timed.seconds_coding + timed.seconds_checking
         asked_rate = self.settings.lam is None and self.settings.psnr is None
         steps = decision.steps
         jobs_used = max(1, min(self.settings.jobs, self.settings.chains))
@@ -176,7 +173,7 @@ class _Run:
             steps_next=decision.steps_next,
             steps=steps,
             bpp=decision.expected_bpp(self.pixels) if asked_rate else None,
-            seconds=None if steps is None else steps * per_step / jobs_used,
+            seconds=None if steps is None else (steps * per_step + (decision.groups or 0) * per_group) / jobs_used,
             device=str(self.device),
         )
 
@@ -195,8 +192,7 @@ class _Run:
         initial = initial_state(model.tensors, self.settings.seed)
         scratch = initial_parameters(model.tensors, initial.latents, self.settings.seed)
         state = self._resumed_state(output, initial, control)
-        frames_done, began = output.writer.frames, time.perf_counter()
-        frames_before = frames_done
+        pace = _Pace(self.info, decision, output.writer.frames, self.observer)
         done = len(output.reports)
         for number, frames in enumerate(batches):
             if number < done:
@@ -208,31 +204,11 @@ class _Run:
                 fresh, control.lam(fresh), control.budget(len(frames), fresh), self.settings.seed * 1_000_003 + number
             )
 
-            def watch(step: int, mse: float, bits: float, number: int = number, steps: int = how.iterations) -> None:
-                spent = max(time.perf_counter() - began, 1e-9)
-                part = (step + 1) / steps * len(frames) if steps else 0.0
-                done_now = frames_done - frames_before + min(part, len(frames))
-                left = None if decision.frames is None else (decision.frames - frames_before - done_now)
-                self.observer(
-                    Progress(
-                        group=number,
-                        groups=decision.groups,
-                        step=step + 1,
-                        steps=steps,
-                        loss_psnr=psnr_from_mse(mse),
-                        bpp=bpp(output.writer.bytes_written, frames_done, self.info.width, self.info.height)
-                        if frames_done
-                        else None,
-                        pixels_per_second=done_now * self.pixels / spent,
-                        seconds_left=None if left is None or done_now <= 0 else left * spent / done_now,
-                    )
-                )
-
-            encoded = encoder.encode(frames, Place(number, 0, 0, frames_done, fresh), base, start, how, watch)
+            watch = pace.watch(number, len(frames), how.iterations, output)
+            encoded = encoder.encode(frames, Place(number, 0, 0, output.writer.frames, fresh), base, start, how, watch)
             output.write(encoded.record, encoded.report)
             control.account(len(frames), fresh, encoded.report.bytes, encoded.lam)
             state = encoded.state
-            frames_done += len(frames)
             self.observer(encoded.report)
 
     def _resumed_state(self, output: Output, initial: State, control: RateControl) -> State:
@@ -282,6 +258,39 @@ class _Run:
             notes=tuple(notes),
             groups=rows,
         )
+
+
+class _Pace:
+    """Tells the observer how far an encode is."""
+
+    def __init__(self, info: VideoInfo, decision: Decision, frames_before: int, observer: Observer) -> None:
+        self._info, self._decision, self._observer = info, decision, observer
+        self._before = frames_before
+        self._began = time.perf_counter()
+
+    def watch(self, number: int, frames: int, steps: int, output: Output) -> Watch:
+        """What the training of group `number`, of `frames` frames, calls after each step."""
+
+        def report(step: int, mse: float, _: float) -> None:
+            spent = max(time.perf_counter() - self._began, 1e-9)
+            written = output.writer.frames
+            done = written - self._before + min((step + 1) / steps, 1.0) * frames
+            total = self._decision.frames
+            size = (self._info.width, self._info.height)
+            self._observer(
+                Progress(
+                    group=number,
+                    groups=self._decision.groups,
+                    step=step + 1,
+                    steps=steps,
+                    loss_psnr=psnr_from_mse(mse),
+                    bpp=bpp(output.writer.bytes_written, written, *size) if written else None,
+                    pixels_per_second=done * size[0] * size[1] / spent,
+                    seconds_left=None if total is None else (total - self._before - done) * spent / done,
+                )
+            )
+
+        return report
 
 
 def _weighted(rows: tuple[GroupReport, ...], plane: int) -> float:

@@ -95,9 +95,7 @@ class GroupEncoder:
 
         decoded = GroupRecord.unpack(record.pack(self.video), self.video)
         state = apply(base, decoded)
-        planes = render.render_group(
-            self.model, state.weights(self.model.tensors, self.device), len(frames), self.info
-        )
+        planes = render.render_group(self.model, state.weights(self.model.tensors, self.device), len(frames), self.info)
         _check_integers(state, parameters, place.number)
         record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
         meter = PsnrMeter(self.info.peak)
@@ -131,7 +129,7 @@ class GroupEncoder:
         return Encoded(record, state, result.lam, report)
 
     def _training_psnr(self, trained: FitResult, source: Tensor, frames: Sequence[Frame]) -> float:
-        """RGB PSNR, mean over frames, of the training network's output in the video's pixel format: no bytes are involved."""
+        """RGB PSNR, mean over frames, of the training network's own output, brought to the video's pixel format."""
         planes = split_planes(from_rgb(self.model.assemble(trained.output), self.info), self.info)
         meter = PsnrMeter(self.info.peak)
         for t, frame in enumerate(frames):

@@ -1,25 +1,26 @@
 """Chains in parallel: each is an encode of its own, in a process of its own, to a file of its own, then joined.
 
-NIRVANA's chunks (section 4.6): disjoint parts of the video, each from scratch. The chains' files stand beside the output
-as NAME.part.chainN.nvc and are ordinary .nvc files; as soon as all chains before it are joined, a finished one is copied
-to the output, group by group, and removed. An interrupted encode keeps them, and goes on with each.
+NIRVANA's chunks (section 4.6): disjoint parts of the video, each from scratch. The chains' files stand beside the
+output as NAME.part.chainN.nvc and are ordinary .nvc files; as soon as all chains before it are joined, a finished one
+is copied to the output, group by group, and removed. An interrupted encode keeps them, and goes on with each.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import queue
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nvcodec.bitstream.container import Reader
-from nvcodec.encode.output import Output
+from nvcodec.encode.output import Output, read_report
 from nvcodec.encode.plan import Decision
-from nvcodec.encode.report import EncodeReport, Event, GroupReport, Observer, Progress
+from nvcodec.encode.report import Event, GroupReport, Observer, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.planning.groups import chain_ranges
 
@@ -32,6 +33,11 @@ class _Chain:
     frames: range
     first_group: int
     path: Path
+
+    @property
+    def rows(self) -> Path:
+        """Where the reports of a finished chain's groups are kept until it is joined."""
+        return self.path.with_suffix(".json")
 
 
 class _Forward:
@@ -62,11 +68,11 @@ def encode_chains(
     todo = [c for c in chains if c.first_group + -(-len(c.frames) // group) > output.writer.groups]
     how = replace(settings, chains=1, jobs=1, width=decision.config.width, group=group, threads=_threads(settings))
     with _pool(settings.jobs) as (pool, events):
-        running: dict[Future[EncodeReport], _Chain] = {
+        running: dict[Future[tuple[GroupReport, ...]], _Chain] = {
             pool.submit(_work, source, replace(how, start=c.frames.start, stop=c.frames.stop), c, events): c
             for c in todo
         }
-        finished: dict[int, EncodeReport] = {}
+        finished: dict[int, tuple[GroupReport, ...]] = {}
         waiting = list(todo)
         while running:
             done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
@@ -98,11 +104,21 @@ def _pool(jobs: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
         pool.shutdown()
 
 
-def _work(source: str, settings: EncodeSettings, chain: _Chain, events: Any) -> EncodeReport:
-    """In a worker: one chain, taken up where an earlier encode left it, unless it is there already."""
+def _work(source: str, settings: EncodeSettings, chain: _Chain, events: Any) -> tuple[GroupReport, ...]:
+    """In a worker: one chain, taken up where an earlier encode left it, unless that finished it."""
     from nvcodec.encode.encoder import encode
 
-    return encode(source, chain.path, settings, force=True, resume=True, observer=_Forward(chain, events))
+    asked = json.dumps(asdict(replace(settings, threads=None)))
+    try:
+        finished = json.loads(chain.rows.read_text(encoding="utf-8"))
+        if finished["settings"] == asked and chain.path.exists():
+            return tuple(read_report(row) for row in finished["groups"])
+    except (OSError, ValueError, KeyError):
+        pass
+    report = encode(source, chain.path, settings, force=True, resume=True, observer=_Forward(chain, events))
+    rows = {"settings": asked, "groups": [asdict(row) for row in report.groups]}
+    chain.rows.write_text(json.dumps(rows), encoding="utf-8")
+    return report.groups
 
 
 def _drain(events: Any, observer: Observer) -> None:
@@ -113,10 +129,10 @@ def _drain(events: Any, observer: Observer) -> None:
             return
 
 
-def _join(chain: _Chain, report: EncodeReport, output: Output) -> None:
+def _join(chain: _Chain, rows: tuple[GroupReport, ...], output: Output) -> None:
     """Append a chain's groups, less those that are there already, and remove its file."""
     with open(chain.path, "rb") as file:
-        for record, row in zip(Reader(file).groups(), report.groups, strict=True):
+        for record, row in zip(Reader(file).groups(), rows, strict=True):
             if chain.first_group + record.number < output.writer.groups:
                 continue
             renumbered = replace(
@@ -127,6 +143,7 @@ def _join(chain: _Chain, report: EncodeReport, output: Output) -> None:
             )
             output.write(renumbered, replace(_renumbered(row, chain), first_frame=output.writer.frames))
     chain.path.unlink()
+    chain.rows.unlink()
 
 
 def _renumbered(row: GroupReport, chain: _Chain) -> GroupReport:

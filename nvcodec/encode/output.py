@@ -76,7 +76,7 @@ class Output:
         except OSError as error:
             raise TargetError(f"{path} cannot be written: {error.strerror}") from error
         out = cls(target, file, path, journal_path, writer)
-        out.reports = [_report(line) for line in lines[1 : 1 + writer.groups]]
+        out.reports = [read_report(line) for line in lines[1 : 1 + writer.groups]]
         if len(out.reports) < writer.groups:
             raise UsageError(f"{journal_path} does not go with {path}; use --force to start again")
         out._journal = open(journal_path, "w", encoding="utf-8")
@@ -115,24 +115,24 @@ class Output:
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self.close()
+            self._close()
             if self.path != self.target:
                 os.replace(self.path, self.target)
             self._journal_path.unlink(missing_ok=True)
         except OSError as error:
             raise TargetError(f"{self.target} cannot be written: {error.strerror}") from error
 
-    def close(self) -> None:
-        """Leave the file as it is: every whole group in it decodes."""
+    def leave(self) -> None:
+        """The encode was stopped: keep what decodes, and nothing where no group was finished."""
+        self._close()
+        if not self.writer.groups:
+            self.path.unlink(missing_ok=True)
+            self._journal_path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
         self._file.close()
         if self._journal is not None:
             self._journal.close()
-
-    def discard(self) -> None:
-        """Nothing was encoded: leave nothing behind."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-        self._journal_path.unlink(missing_ok=True)
 
     def _note(self, line: dict[str, Any]) -> None:
         try:
@@ -153,11 +153,10 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     return out
 
 
-def _report(line: dict[str, Any]) -> GroupReport:
+def read_report(line: dict[str, Any]) -> GroupReport:
+    """A group's report from its JSON."""
     try:
         row = GroupReport(**line)
     except TypeError as error:
         raise FormatError(f"the journal has a line that is not a group's: {error}") from error
-    return GroupReport(
-        **{**line, "psnr_frames": tuple(row.psnr_frames), "psnr_planes": tuple(row.psnr_planes)}
-    )
+    return GroupReport(**{**line, "psnr_frames": tuple(row.psnr_frames), "psnr_planes": tuple(row.psnr_planes)})

@@ -11,9 +11,9 @@ from typing import Any
 class Plan:
     """Before it starts: what will be done and what it is expected to cost.
 
-    frames, groups, steps (of training, in all): None where the source does not know its length. parameters: coded values
-    of a group. config: the network's, by name. bpp: expected of the whole file, None where --lambda or --psnr leaves it
-    open. seconds: estimated from a few timed steps, None where the length is unknown.
+    frames, groups, steps (of training, in all): None where the source does not know its length. parameters: coded
+    values of a group. config: the network's, by name. bpp: expected of the whole file, None where --lambda or --psnr
+    leaves it open. seconds: estimated from a few timed steps, None where the length is unknown.
     """
 
     width: int

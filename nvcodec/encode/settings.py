@@ -17,7 +17,8 @@ class EncodeSettings:
         lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer.
     Speed: preset, one of training.presets.PRESETS.
     Network: model; patch, group, width, depth, channels, block_channels; conv, 'quantised' or 'float'.
-    Training: steps_first, steps_next, iterations of a random-access group and of the others; optimizer, 'muon' or 'adam'.
+    Training: steps_first, steps_next, iterations of a random-access group and of the others; optimizer, 'muon' or
+        'adam'.
     Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
         parts of the video that start from scratch; jobs, processes that work on chains at the same time.
     start, stop: frames start .. stop - 1 of the source (stop None: to its end).

@@ -1,8 +1,8 @@
 """What every backbone provides, and how one is found by name.
 
-A backbone turns the weights of one group into the pictures of that group. It works on *cells*, parts of the picture that
-do not depend on each other (NIRVANA's patches; a frame-wise network has one cell), so that training and decoding can
-take as many at a time as memory and caches like:
+A backbone turns the weights of one group into the pictures of that group. It works on *cells*, parts of the picture
+that do not depend on each other (NIRVANA's patches; a frame-wise network has one cell), so that training and decoding
+can take as many at a time as memory and caches like:
 
     tensors                          what is coded, in wire order
     cells                            how many there are

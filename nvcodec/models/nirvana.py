@@ -102,7 +102,7 @@ class Nirvana:
         self.tensors = tensor_specs(config)
 
     def centres(self) -> Tensor:
-        """Patch centres (cells, 2), x then y, row by row: 2 (i + 1/2) P / size - 1, which may pass 1 at the far edges."""
+        """Patch centres (cells, 2), x then y, row by row: 2 (i + 1/2) P / size - 1, over 1 at some far edges."""
         patch = self.config.patch
         y = (torch.arange(self.rows, dtype=torch.float64) + 0.5) * (2 * patch / self.height) - 1
         x = (torch.arange(self.columns, dtype=torch.float64) + 0.5) * (2 * patch / self.width) - 1

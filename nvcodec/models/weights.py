@@ -5,8 +5,8 @@
 is NIRVANA's W = f_phi(latent) with f_phi a scale a tensor (section 3.2); the shift is left out, it bought nothing. The
 product is one IEEE 754 single precision multiplication, so every device has the same weights.
 
-A group with nothing to inherit starts from pseudo-random integers that encoder and decoder both make, so that an initial
-weight that training did not move costs nothing.
+A group with nothing to inherit starts from pseudo-random integers that encoder and decoder both make, so that an
+initial weight that training did not move costs nothing.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ OPEN_END_GROUPS = 32  # how many groups a stream of unknown length is taken to h
 
 @dataclass(frozen=True)
 class Size:
-    """Parameters of a network: of all tensors, and of those that change from group to group (all but the dictionary)."""
+    """Parameters of a network: of all tensors, and of those that change from group to group."""
 
     total: int
     moving: int

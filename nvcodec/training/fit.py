@@ -1,9 +1,9 @@
 """The one training loop: the integers of a group that trade its error for its bits (NIRVANA, Eq. 2).
 
-The loss is MSE(RGB) + lambda x mean bits per latent. Latents are real while they are trained and rounded in every forward
-pass, with a straight-through gradient, so the network that is trained is the one that is decoded. Gradients are taken
-with respect to the weights W = round(x) step and passed on: dL/dx = step dL/dW; the index i of a step 2 ** (i / 16)
-gets dL/di = ln 2 / 16 x sum(W dL/dW), where steps are learned.
+The loss is MSE(RGB) + lambda x mean bits per latent. Latents are real while they are trained and rounded in every
+forward pass, with a straight-through gradient, so the network that is trained is the one that is decoded. Gradients are
+taken with respect to the weights W = round(x) step and passed on: dL/dx = step dL/dW; the index i of a step
+2 ** (i / 16) gets dL/di = ln 2 / 16 x sum(W dL/dW), where steps are learned.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ class Parameters:
 class FitResult:
     """What training found.
 
-    parameters: rounded, as they are coded. output: (cells, T, 3, h, w), what the training network itself shows at the end;
-    mse: its error over samples inside of the picture, not clamped. bits: of the residuals, estimated. lam: at the end.
+    parameters: rounded, as they are coded. output: (cells, T, 3, h, w), what the training network itself shows at the
+    end; mse: its error over samples inside of the picture, not clamped. bits: of the residuals, estimated. lam: at the
+    end.
     """
 
     parameters: Parameters
@@ -159,8 +160,8 @@ def fit(
 ) -> FitResult:
     """Train one group from `start`; residuals are counted against `base`, the integers that the decoder has.
 
-    target: (cells, T, 3, h, w) and mask (cells, 1, 1, h, w), on the device to train on. watch(step, mse, bits) is called
-    after each step and may raise to stop. Deterministic for given inputs, device and thread count.
+    target: (cells, T, 3, h, w) and mask (cells, 1, 1, h, w), on the device to train on. watch(step, mse, bits) is
+    called after each step and may raise to stop. Deterministic for given inputs, device and thread count.
     """
     began = time.perf_counter()
     device = target.device

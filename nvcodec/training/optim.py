@@ -23,8 +23,8 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     """(m, n) to about U V^T of its singular value decomposition: singular values within 0.7 and 1.2."""
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / (x.norm() + _EPSILON)
+    x: Tensor = matrix.T if tall else matrix
+    x = x.div(x.norm() + _EPSILON)
     for _ in range(_ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
@@ -50,7 +50,7 @@ class Optimizer:
         self.momentum = 0.95
         self.matrix = [muon and p.dim() > 1 for p in self.parameters]
         self.first = [torch.zeros_like(p) for p in self.parameters]
-        self.second = [torch.zeros(0) if m else torch.zeros_like(p) for p, m in zip(parameters, self.matrix, strict=True)]
+        self.second = [torch.zeros(0) if m else torch.zeros_like(p) for p, m in zip(parameters, self.matrix)]  # noqa: B905
         self.gains = [0.0] * len(self.parameters)
         self.steps = 0
 

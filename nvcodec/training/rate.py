@@ -1,7 +1,7 @@
 """What residuals cost, under the very tables that code them, in a form that training can descend.
 
-Each tensor is taken to be coded with one table (z, d), re-fitted to its rounded residuals every few steps: the coder does
-at least as well. Between integers the code length is interpolated linearly,
+Each tensor is taken to be coded with one table (z, d), re-fitted to its rounded residuals every few steps: the coder
+does at least as well. Between integers the code length is interpolated linearly,
 
     bits(r) = b0 + s0 |r|  for |r| <= 1,   b1 + s1 (|r| - 1)  beyond,    s0 = b1 - b0,  s1 = -log2 theta,
 
@@ -44,7 +44,7 @@ class ResidualRate:
             self.bits += float(histogram @ lengths) + 18
             if histogram[-1]:  # escapes: Exp-Golomb of what is beyond K, about 2 log2 less the order that is chosen
                 beyond = (magnitude[magnitude > K_MAX] - K_MAX).double().mean().item()
-                self.bits += float(histogram[-1]) * (np.log2(beyond) + 2.5)
+                self.bits += float(histogram[-1]) * float(np.log2(beyond) + 2.5)
             self.slopes.append((float(lengths[1] - lengths[0]), float(lengths[2] - lengths[1])))
 
     def add_gradient(self, latents: Sequence[Tensor], weight: float, generator: torch.Generator) -> None:

@@ -2,7 +2,7 @@
 
     reach     the usual schedule; then up to REACH_ROUNDS more of half as many iterations, until the target is met
     squeeze   rounds with lambda doubled each time, for as long as the target holds
-    refine    bisection of lambda, on a logarithmic scale, between the last round that held it and the first that did not
+    refine    bisection of log lambda, between the last round that held it and the first that did not
 
 Each round starts from the cheapest parameters that met the target. The result is the cheapest of all that met it or,
 where none did, the best in PSNR.
