@@ -264,7 +264,7 @@ def test_every_kind_of_video(tmp_path, chroma, depth, matrix, size):
     with open_source(path) as source:
         expected = source.info
         stamps = [frame.pts * source.info.time_base for frame in source]
-    encode(path, tmp_path / "a.nvc", QUICK)
+    encode(path, tmp_path / "a.nvc", settings(patch=8 if min(size) > 8 else None))
     found, frames, checks = decode_all(tmp_path / "a.nvc")
     assert found == expected and set(checks) == {Check.EXACT}
     assert [f.pts * found.time_base for f in frames] == stamps
@@ -278,6 +278,8 @@ def test_sources_that_cannot_be_encoded(tmp_path, clip):
         encode(clip, tmp_path / "a.nvc", settings(start=50))
     with pytest.raises(UsageError):
         encode(clip, tmp_path / "a.nvc", settings(channels=3))
+    with pytest.raises(UsageError, match="larger than a picture"):
+        encode(clip, tmp_path / "a.nvc", settings(patch=78))
     with pytest.raises(UsageError):
         EncodeSettings(bpp=0.3, psnr=30.0)
     assert os.listdir(tmp_path) == []

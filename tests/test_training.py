@@ -69,7 +69,7 @@ def test_zero_gradients_move_nothing():
         optimizer = Optimizer([p], [0.1], muon)
         p.grad = torch.zeros(4, 4)
         optimizer.step(1.0)
-        assert torch.equal(p, torch.ones(4, 4)) and optimizer.gains == [0.0]
+        assert torch.equal(p, torch.ones(4, 4)) and bool(torch.as_tensor(optimizer.gains[0]).isfinite().all())
 
 
 @settings(max_examples=40, deadline=None)
@@ -130,8 +130,10 @@ def test_training_output_is_that_of_the_integers():
 def test_training_learns_and_is_deterministic(muon):
     rate = 0.03 if muon else 2e-3
     seen = []
-    one = run(FitSettings(120, muon=muon, rate=rate, lam=1e-5), watch=lambda *e: seen.append(e))
-    two = run(FitSettings(120, muon=muon, rate=rate, lam=1e-5))
+    one = run(
+        FitSettings(120, muon=muon, proximal=muon, relative=muon, rate=rate, lam=1e-5), watch=lambda *e: seen.append(e)
+    )
+    two = run(FitSettings(120, muon=muon, proximal=muon, relative=muon, rate=rate, lam=1e-5))
     assert [e[0] for e in seen] == list(range(120))
     assert one.mse < 0.3 * seen[0][1]
     for a, b in zip(one.parameters.latents, two.parameters.latents, strict=True):
@@ -150,12 +152,14 @@ def test_lambda_is_steered_to_a_budget():
     changed = target.flip(0)
 
     def following(budget):
-        how = FitSettings(160, rate=0.012, lam=1e-5, target_bits=budget, rate_every=4)
+        how = FitSettings(160, muon=False, rate=0.04, lam=1e-5, target_bits=budget)
         return fit(model, before, before.latents, changed, mask, how, lambda *_: None)
 
     free = following(None).bits
     held = following(0.6 * free)
-    assert held.bits == pytest.approx(0.6 * free, rel=0.25) and held.lam > 1e-5
+    assert 0.4 * free < held.bits <= 0.6 * free * 1.05 and held.lam > 1e-5
+    assert held.bits == pytest.approx(code_length([IntegerTensor(q - p) for q, p in zip(held.parameters.latents,
+                                                   before.latents, strict=True)]), rel=0.1)  # fmt: skip
 
 
 def test_bites_change_nothing_but_rounding(monkeypatch):
@@ -177,7 +181,7 @@ def test_presets_are_one_axis():
     paper = preset_named("paper")
     assert (paper.patch, paper.group, paper.width, paper.depth) == (32, 3, 512, 5)
     assert (paper.steps_first, paper.steps_next, paper.rate_first, paper.lam) == (16000, 2000, 5e-4, 1e-4)
-    assert paper.conv_float and not paper.muon
+    assert paper.conv_float and paper.published
 
 
 class TestSearch:

@@ -129,7 +129,11 @@ class Decoder:
         if start == 0 or not self._seekable or self._recover:
             yield from self.reader.groups()
             return
-        number = self.reader.access_point(start)
+        try:
+            number = self.reader.access_point(start)
+        except FormatError:  # neither an index nor a file that can be read through: give what there is before the fault
+            yield from self.reader.groups()
+            return
         for entry in self.reader.index[number:]:
             yield self.reader.read_group(entry.number)
         if not self.reader.complete:

@@ -16,18 +16,17 @@ from nvcodec.media.color import from_rgb, split_planes
 from nvcodec.models.base import Backbone
 from nvcodec.video import Plane, VideoInfo
 
-CPU_SAMPLES = 1 << 17  # samples of a prediction at a time: its activations stay in a core's cache
-CUDA_SAMPLES = 1 << 23
+CPU_ACTIVATIONS = 1 << 20  # values of the largest layer at a time: they stay in a core's cache
+CUDA_ACTIVATIONS = 1 << 26
+FRAMES_AT_A_TIME = 16  # times the above, of all cells of some frames
 MEAN_UNIT = 16  # plane means are stored in 1 / 16 code values
 MEAN_TOLERANCE = MEAN_UNIT // 2  # by how much class F may move the mean of a plane: half a code value
 
 
 @torch.inference_mode()
-def render_rgb(model: Backbone, weights: Sequence[Tensor], frames: range, pixels: int) -> Tensor:
-    """RGB (T, 3, H, W) float32 of places `frames` of a group; `pixels` is H * W. Not clamped."""
-    budget = CPU_SAMPLES if weights[0].device.type == "cpu" else CUDA_SAMPLES
-    per_cell = -(-pixels // model.cells) * len(frames)
-    bite = max(1, min(model.cells, budget // per_cell))
+def render_rgb(model: Backbone, weights: Sequence[Tensor], frames: range) -> Tensor:
+    """RGB (T, 3, H, W) float32 of places `frames` of a group. Not clamped."""
+    bite = max(1, min(model.cells, _budget(weights) // (model.activations * len(frames))))
     parts = [
         model.predict(weights, frames, range(start, min(start + bite, model.cells)))
         for start in range(0, model.cells, bite)
@@ -38,14 +37,16 @@ def render_rgb(model: Backbone, weights: Sequence[Tensor], frames: range, pixels
 @torch.inference_mode()
 def render_group(model: Backbone, weights: Sequence[Tensor], count: int, info: VideoInfo) -> list[tuple[Plane, ...]]:
     """The planes of the `count` frames of a group, each tuple shaped and typed as `info` says."""
-    pixels = info.width * info.height
-    budget = 16 * (CPU_SAMPLES if weights[0].device.type == "cpu" else CUDA_SAMPLES)
-    bite = max(1, min(count, budget // pixels))
+    bite = max(1, min(count, FRAMES_AT_A_TIME * _budget(weights) // (model.activations * model.cells)))
     out: list[tuple[Plane, ...]] = []
     for start in range(0, count, bite):
-        rgb = render_rgb(model, weights, range(start, min(start + bite, count)), pixels)
+        rgb = render_rgb(model, weights, range(start, min(start + bite, count)))
         out += split_planes(from_rgb(rgb, info), info)
     return out
+
+
+def _budget(weights: Sequence[Tensor]) -> int:
+    return CPU_ACTIVATIONS if weights[0].device.type == "cpu" else CUDA_ACTIVATIONS
 
 
 def pixel_hash(frames: Sequence[tuple[Plane, ...]]) -> bytes:

@@ -155,8 +155,9 @@ class _Run:
 
     def _plan(self, decision: Decision, model: Backbone, first: list[Frame]) -> Plan:
         """What it will cost; the time from a few steps on the first group."""
-        timed = self._probe(replace(decision, steps_first=TIMED_STEPS), first)
-        per_step = timed.seconds_training / TIMED_STEPS
+        warm = self._probe(replace(decision, steps_first=1), first)
+        timed = self._probe(replace(decision, steps_first=1 + TIMED_STEPS), first)
+        per_step = max(timed.seconds_training - warm.seconds_training, 0.0) / TIMED_STEPS
         per_group = timed.seconds_coding + timed.seconds_checking
         asked_rate = self.settings.lam is None and self.settings.psnr is None
         steps = decision.steps
@@ -175,7 +176,12 @@ class _Run:
             bpp=decision.expected_bpp(self.pixels) if asked_rate else None,
             seconds=None if steps is None else (steps * per_step + (decision.groups or 0) * per_group) / jobs_used,
             device=str(self.device),
+            notes=self._notes(),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        audio = ("audio is not coded",) if self.source.has_audio else ()
+        return (*self.source.notes, *audio)
 
     def _start_file(self, output: Output, record: ModelRecord) -> None:
         output.writer.write_video(video_record(self.info))
@@ -187,8 +193,7 @@ class _Run:
     ) -> None:
         """All groups of one chain, from where the output stands."""
         encoder = GroupEncoder(model, self.info, video_record(self.info), self.device, self.settings.psnr)
-        lam = decision.preset.lam if self.settings.lam is None else self.settings.lam
-        control = RateControl(decision, self.pixels, lam)
+        control = RateControl(decision, self.pixels, self.settings.lam)
         initial = initial_state(model.tensors, self.settings.seed)
         scratch = initial_parameters(model.tensors, initial.latents, self.settings.seed)
         state = self._resumed_state(output, initial, control)
@@ -230,9 +235,6 @@ class _Run:
             for kind, count in row.bytes_by_kind.items():
                 kinds[kind] = kinds.get(kind, 0) + count
         kinds["file"] = size - sum(kinds.values())
-        notes = list(self.source.notes)
-        if self.source.has_audio:
-            notes.append("audio is not coded")
         planes = [_weighted(rows, n) for n in range(len(rows[0].psnr_planes))]
         return EncodeReport(
             source=self.source_name,
@@ -255,7 +257,7 @@ class _Run:
                 "threads": str(torch.get_num_threads()),
                 "machine": platform.machine(),
             },
-            notes=tuple(notes),
+            notes=self._notes(),
             groups=rows,
         )
 

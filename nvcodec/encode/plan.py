@@ -10,7 +10,7 @@ from nvcodec.bitstream.registry import TensorKind, model_entry, model_named
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import MalformedError, UsageError
 from nvcodec.models.base import Backbone, create
-from nvcodec.models.nirvana import NirvanaConfig, tensor_specs
+from nvcodec.models.nirvana import NirvanaConfig, largest_patch, tensor_specs
 from nvcodec.planning.groups import chain_ranges, is_random_access
 from nvcodec.planning.sizing import OPEN_END_GROUPS, BitCosts, Size, expected_bits, solve_width
 from nvcodec.training.fit import FitSettings
@@ -31,7 +31,7 @@ class Decision:
     config: NirvanaConfig
     steps_first: int
     steps_next: int
-    muon: bool
+    published: bool
     start: int
     stop: int | None
     frames: int | None
@@ -63,7 +63,9 @@ class Decision:
         p = self.preset
         return FitSettings(
             iterations=self.steps_first if fresh else self.steps_next,
-            muon=self.muon,
+            muon=fresh and not self.published,
+            proximal=not self.published,
+            relative=not self.published,
             rate=p.rate_first if fresh else p.rate_next,
             lam=lam,
             target_bits=target_bits,
@@ -108,7 +110,7 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
     def config(width: int) -> NirvanaConfig:
         try:
             return NirvanaConfig(
-                patch=settings.patch or preset.patch,
+                patch=settings.patch or min(preset.patch, largest_patch(info.height, info.width)),
                 group=group,
                 width=width,
                 depth=settings.depth or preset.depth,
@@ -132,7 +134,7 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
         config=config(width),
         steps_first=settings.steps_first or preset.steps_first,
         steps_next=settings.steps_next or preset.steps_next,
-        muon=preset.muon if settings.optimizer is None else settings.optimizer == "muon",
+        published=preset.published,
         start=settings.start,
         stop=stop,
         frames=frames,
@@ -150,7 +152,10 @@ def build_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -
     """The network and its record."""
     entry = model_named(settings.model)
     values = decision.config.values
-    model = create(model_entry(entry.id).name, values, info.height, info.width)
+    try:
+        model = create(model_entry(entry.id).name, values, info.height, info.width)
+    except MalformedError as error:
+        raise UsageError(str(error)) from None
     tensors = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in model.tensors)
     return model, ModelRecord(index=0, model_id=entry.id, seed=settings.seed, config=values, tensors=tensors)
 

@@ -6,23 +6,26 @@ from nvcodec.encode.plan import COSTS, FILE_OVERHEAD, GROUP_OVERHEAD, Decision, 
 from nvcodec.planning.sizing import OPEN_END_GROUPS
 
 LEAST_SHARE = 0.2  # of the average: no group gets less
+MOST_SHARE = 2.0  # nor, if it inherits, more: what is left at the end of a video is not worth spending on a few frames
 SMOOTHING_GROUPS = 8  # over how many groups a stream of unknown length makes up for what was spent
 
 
 class RateControl:
     """Budgets in bits. With no target every budget is None and lambda stays.
 
-    A random-access group may cost what the sizing expected of it; the others share what is left evenly.
+    lam: the lambda that was asked for, None for the preset's to start from. A random-access group may cost what the
+    sizing expected of it; the others share what is left evenly.
     """
 
-    def __init__(self, decision: Decision, pixels: int, lam: float) -> None:
+    def __init__(self, decision: Decision, pixels: int, lam: float | None) -> None:
         self._decision = decision
         self._pixels = pixels
         self._spent = 8.0 * FILE_OVERHEAD
         self._granted = 0.0
         self._frames = 0
         self._fresh_done = 0
-        self._lam = {True: lam, False: lam}
+        p = decision.preset
+        self._lam = {True: p.lam, False: p.lam_next} if lam is None else {True: lam, False: lam}
         self._fresh_bits = size_of(decision.config).total * COSTS.fresh
 
     def lam(self, fresh: bool) -> float:
@@ -45,11 +48,11 @@ class RateControl:
             horizon = OPEN_END_GROUPS * group
             debt = self._spent - bpp * self._frames * self._pixels
             groups = SMOOTHING_GROUPS if self._frames > horizon else max((horizon - self._frames) // group, 1)
-            return max(share - debt / groups, LEAST_SHARE * share)
+            return _within(share - debt / groups, share)
         left = bpp * d.frames * self._pixels - self._spent
         left -= ((d.fresh or 1) - self._fresh_done) * self._fresh_bits
         rest = d.frames - self._frames - ((d.fresh or 1) - self._fresh_done) * d.config.group
-        return max(left * frames / max(rest, frames) - overhead, LEAST_SHARE * share)
+        return _within(left * frames / max(rest, frames) - overhead, share)
 
     def account(self, frames: int, fresh: bool, size: int, lam: float) -> None:
         """A group was written: its bytes, all counted, and the lambda at its end."""
@@ -58,3 +61,7 @@ class RateControl:
         self._fresh_done += fresh
         if self._decision.bpp is not None:
             self._lam[fresh] = lam
+
+
+def _within(budget: float, share: float) -> float:
+    return min(max(budget, LEAST_SHARE * share), MOST_SHARE * share)

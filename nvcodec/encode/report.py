@@ -13,7 +13,8 @@ class Plan:
 
     frames, groups, steps (of training, in all): None where the source does not know its length. parameters: coded
     values of a group. config: the network's, by name. bpp: expected of the whole file, None where --lambda or --psnr
-    leaves it open. seconds: estimated from a few timed steps, None where the length is unknown.
+    leaves it open. seconds: estimated from a few timed steps, None where the length is unknown. notes: a line for
+    whatever of the source is not carried over, as far as it is known then.
     """
 
     width: int
@@ -29,6 +30,7 @@ class Plan:
     bpp: float | None
     seconds: float | None
     device: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

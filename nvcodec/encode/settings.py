@@ -17,8 +17,7 @@ class EncodeSettings:
         lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer.
     Speed: preset, one of training.presets.PRESETS.
     Network: model; patch, group, width, depth, channels, block_channels; conv, 'quantised' or 'float'.
-    Training: steps_first, steps_next, iterations of a random-access group and of the others; optimizer, 'muon' or
-        'adam'.
+    Training: steps_first, steps_next, iterations of a random-access group and of the others.
     Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
         parts of the video that start from scratch; jobs, processes that work on chains at the same time.
     start, stop: frames start .. stop - 1 of the source (stop None: to its end).
@@ -39,7 +38,6 @@ class EncodeSettings:
     conv: str | None = None
     steps_first: int | None = None
     steps_next: int | None = None
-    optimizer: str | None = None
     keyint: int = 0
     chains: int = 1
     jobs: int = 1
@@ -53,15 +51,13 @@ class EncodeSettings:
         asked = [name for name in ("bpp", "psnr", "lam") if getattr(self, name) is not None]
         if len(asked) > 1:
             raise UsageError("ask for a rate by one of --bpp, --psnr and --lambda, not by several")
-        for name, low, high in _BOUNDS:
+        for name, low, high in BOUNDS:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 flag = "lambda" if name == "lam" else name.replace("_", "-")
                 raise UsageError(f"--{flag} {value} is not in {low}..{high}")
         if self.conv not in (None, "quantised", "float"):
             raise UsageError(f"--conv {self.conv} is neither quantised nor float")
-        if self.optimizer not in (None, "muon", "adam"):
-            raise UsageError(f"--optimizer {self.optimizer} is neither muon nor adam")
         if self.stop is not None and self.stop <= self.start:
             raise UsageError(f"there are no frames {self.start}:{self.stop}")
 
@@ -70,7 +66,7 @@ class EncodeSettings:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
 
 
-_BOUNDS = (
+BOUNDS = (
     ("bpp", 1e-4, 64),
     ("psnr", 5, 80),
     ("lam", 0, 1),
@@ -78,8 +74,8 @@ _BOUNDS = (
     ("group", 1, 256),
     ("width", 1, 8192),
     ("depth", 1, 64),
-    ("channels", 2, 1024),
-    ("block_channels", 1, 1024),
+    ("channels", 2, 256),
+    ("block_channels", 1, 256),
     ("steps_first", 1, 10**7),
     ("steps_next", 1, 10**7),
     ("keyint", 0, 10**6),

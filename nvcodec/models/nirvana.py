@@ -57,8 +57,10 @@ class NirvanaConfig:
         require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"nirvana: group {self.group} is not in 1..256")
         require(1 <= self.width <= 8192, f"nirvana: width {self.width} is not in 1..8192")
         require(1 <= self.depth <= 64, f"nirvana: depth {self.depth} is not in 1..64")
-        require(2 <= self.channels <= 1024 and self.channels % 2 == 0, f"nirvana: channels {self.channels} not even")
-        require(1 <= self.block_channels <= 1024, f"nirvana: block channels {self.block_channels} not in 1..1024")
+        require(
+            2 <= self.channels <= 256 and self.channels % 2 == 0, f"nirvana: channels {self.channels} not even, 2..256"
+        )
+        require(1 <= self.block_channels <= 256, f"nirvana: block channels {self.block_channels} not in 1..256")
         require(1 <= self.omega <= 1000, f"nirvana: omega {self.omega} is not in 1..1000")
         require(self.conv_float in (0, 1), f"nirvana: conv_float {self.conv_float} is neither 0 nor 1")
 
@@ -91,12 +93,22 @@ def tensor_specs(config: NirvanaConfig) -> tuple[TensorSpec, ...]:
     return tuple(out)
 
 
+def largest_patch(height: int, width: int) -> int:
+    """The longer side of the picture, rounded up to an even number: a larger patch would only cost memory."""
+    return -(-max(height, width) // 2) * 2
+
+
 class Nirvana:
     """The network for frames of height x width samples."""
 
     def __init__(self, config: NirvanaConfig, height: int, width: int) -> None:
+        require(
+            config.patch <= largest_patch(height, width),
+            f"nirvana: patch {config.patch} is larger than a picture of {width} x {height}",
+        )
         self.config = config
         self.height, self.width = height, width
+        self.activations = config.patch**2 * max(config.block_channels, config.channels // 4, 3)
         self.rows, self.columns = -(-height // config.patch), -(-width // config.patch)
         self.cells = self.rows * self.columns
         self.tensors = tensor_specs(config)

@@ -27,7 +27,7 @@ class BitCosts:
     """Expected bits per parameter: fresh, of a random-access group; moving and settled, of the two parts after that."""
 
     fresh: float = 8.0
-    moving: float = 5.5
+    moving: float = 3.0
     settled: float = 0.4
 
 

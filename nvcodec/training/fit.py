@@ -26,21 +26,26 @@ from nvcodec.training.rate import ResidualRate
 BITE_SAMPLES = 1 << 21  # samples of a forward pass; larger groups accumulate gradients over several
 STEP_INDEX_RATE = 0.16  # learning rate of step indices: one hundredth of an octave a step
 LAMBDA_FLOOR = 1e-7
-LAMBDA_CEILING = 0.1
+TRIM_FROM = 0.8  # part of the iterations after which a group that is over its budget is cut down to it
+TOLERATED = 1.05  # of the budget, at the end: a last cut would cost quality that no training repairs
+LAMBDA_CEILING = 1.0
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """How one group is trained.
 
-    iterations; muon: which optimizer; rate: learning rate in units of a tensor's initial bound (Muon) or of its weights
-    (Adam, as the paper's 5e-4); lam: lambda of Eq. 2 at the start; target_bits: adapt lambda so that the residuals take
-    that many, None keeps it; rate_every: steps between two evaluations of the code lengths; learn_steps: step indices
-    are trained too, in the first half; seed: of the noise.
+    iterations; muon: Muon, else Adam; proximal: how the rate enters (training.rate), else as a gradient; rate: learning
+    rate, in units of a tensor's initial bound where `relative`, else of weights, as the paper's 5e-4; lam: lambda of
+    Eq. 2 at the start; target_bits: adapt lambda so that the residuals take that many, None keeps it; rate_every: steps
+    between two evaluations of the code lengths; learn_steps: step indices are trained too, in the first half; warmup:
+    steps; seed: of the noise.
     """
 
     iterations: int
     muon: bool = True
+    proximal: bool = True
+    relative: bool = True
     rate: float = 0.03
     lam: float = 1e-4
     target_bits: float | None = None
@@ -175,32 +180,36 @@ def fit(
     lam = settings.lam
     normaliser = 1.0 / (3.0 * float(mask.sum()) * target.shape[1])
     per_bite = max(1, BITE_SAMPLES // (target[0].numel() // 3))
+    rate_every = max(1, min(settings.rate_every, settings.iterations // 10))
+    trim_at = settings.iterations * TRIM_FROM if settings.proximal and not settings.muon else math.inf
     for step in range(settings.iterations):
         leaves = trainee.weights()
         mse = _accumulate(model, leaves, target, mask, normaliser, per_bite)
         trainee.take_gradients(leaves)
-        if step % settings.rate_every == 0:
+        if step % rate_every == 0:
             rate.refresh(trainee.latents)
             if settings.target_bits is not None and step > settings.iterations // 4:
                 ratio = max(rate.bits, 1.0) / settings.target_bits
                 lam = min(max(lam * min(max(ratio, 0.5), 2.0) ** 0.7, LAMBDA_FLOOR), LAMBDA_CEILING)
+            if step >= trim_at and settings.target_bits is not None and rate.bits > settings.target_bits:
+                rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
         scale = schedule(step, settings)
         weight = lam / count if count else 0.0
-        if not settings.muon:
+        if not settings.proximal:
             rate.add_gradient(trainee.latents, weight, noise)
         optimizer.step(scale)
-        if settings.muon:
-            strengths = [
-                weight * gain * lr * scale
-                for gain, lr, latent in zip(optimizer.gains, rates, trainee.is_latent, strict=True)
-                if latent
-            ]
+        if settings.proximal:
+            gains = optimizer.gains_of_latents(trainee.is_latent)
+            latent_rates = [lr for lr, latent in zip(rates, trainee.is_latent, strict=True) if latent]
+            strengths = [gain * (weight * lr * scale) for gain, lr in zip(gains, latent_rates, strict=True)]
             rate.shrink(trainee.latents, strengths)
         if settings.learn_steps and step < settings.iterations // 2:
             step_optimizer.step(scale)
             trainee.set_steps()
         watch(step, mse, rate.bits)
     rate.refresh(trainee.latents)
+    if trim_at < math.inf and settings.target_bits is not None and rate.bits > settings.target_bits * TOLERATED:
+        rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
     output = _output(model, trainee.weights(), target.shape[1], per_bite)
     mse = float(((output - target).square() * mask).sum(dtype=torch.float64)) * normaliser
     seconds = time.perf_counter() - began
@@ -211,7 +220,7 @@ def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
     """Of each tensor, in its own units. Latents live on a scale of 1 / step, so their rates do too."""
     out = []
     for t, step in zip(trainee.tensors, trainee.steps, strict=True):
-        bound = t.bound if settings.muon else 1.0
+        bound = t.bound if settings.relative else 1.0
         out.append(settings.rate * bound / step)
     return out
 

@@ -1,4 +1,4 @@
-"""Updates of latents: Muon for matrices, Adam for the rest, or Adam for all.
+"""Updates of latents: Muon for matrices and Adam for the rest, or Adam for all.
 
 Muon replaces the momentum of a matrix by the nearest matrix with orthonormal rows or columns, so that all directions
 move alike: a SIREN's badly conditioned layers reach in a hundred steps what Adam takes thousands for
@@ -17,6 +17,7 @@ from torch import Tensor
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _EPSILON = 1e-20
+_GAIN_FLOOR = 1e-3  # of the mean root of squared gradients: where there is no gradient, a gain is not infinite
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
@@ -37,8 +38,8 @@ class Optimizer:
     rates: the learning rate of each, in its own units a step. muon: orthogonalise the updates of matrices; convolutions
     count as (out, rest). State is kept for one fit only: every group starts afresh, so a resumed encode goes on with
     the same bits.
-    `gains`, after a step: of each parameter, how many units of update one unit of gradient became, before its learning
-    rate; what a proximal step has to be multiplied with.
+    `gains`, after a step: how many units of update one unit of gradient became, before the learning rate; what a
+    proximal step has to be multiplied with. A number for a matrix of Muon's, a value per element for Adam.
     """
 
     def __init__(
@@ -51,8 +52,12 @@ class Optimizer:
         self.matrix = [muon and p.dim() > 1 for p in self.parameters]
         self.first = [torch.zeros_like(p) for p in self.parameters]
         self.second = [torch.zeros(0) if m else torch.zeros_like(p) for p, m in zip(parameters, self.matrix)]  # noqa: B905
-        self.gains = [0.0] * len(self.parameters)
+        self.gains: list[Tensor | float] = [0.0] * len(self.parameters)
         self.steps = 0
+
+    def gains_of_latents(self, chosen: Sequence[bool]) -> list[Tensor | float]:
+        """The gains of the parameters that are chosen."""
+        return [gain for gain, keep in zip(self.gains, chosen, strict=True) if keep]
 
     @torch.no_grad()
     def step(self, scale: float) -> None:
@@ -80,6 +85,6 @@ class Optimizer:
         first = self.first[i].lerp_(grad, 1 - b1)
         second = self.second[i].mul_(b2).addcmul_(grad, grad, value=1 - b2)
         root = (second / (1 - b2**self.steps)).sqrt_()
-        mean = root.mean().item()
-        self.gains[i] = 1 / mean if mean > 0 else 0.0
-        return first.div(1 - b1**self.steps).div_(root.add_(_EPSILON))
+        update = first.div(1 - b1**self.steps).div_(root + _EPSILON)
+        self.gains[i] = root.add_(_GAIN_FLOOR * root.mean() + _EPSILON).reciprocal_()
+        return update

@@ -16,9 +16,11 @@ class Preset:
     """One point on the axis.
 
     patch, group, depth, channels, block_channels, omega: of the network. width: None to size it by the target rate.
-    steps_first, steps_next: iterations of a random-access group and of the others. muon: optimizer; rate_first,
-    rate_next: its learning rates (training.fit). lam: lambda of Eq. 2 to start from, or to keep where a rate is asked
-    for by lambda's default. rate_every: steps between evaluations of the rate. conv_float: convolutions unquantised.
+    steps_first, steps_next: iterations of a random-access group and of the others. published: train as the paper does,
+    Adam on weights with the rate as a gradient; else Muon for random-access groups, which have everything to learn, and
+    Adam with proximal steps for the others, which should change little. rate_first, rate_next: learning rates. lam,
+    lam_next: lambda of Eq. 2 to start from where a rate or a PSNR is asked for. rate_every: steps between evaluations
+    of the rate. conv_float: convolutions unquantised.
     """
 
     name: str
@@ -32,10 +34,11 @@ class Preset:
     steps_next: int
     width: int | None = None
     omega: int = 30
-    muon: bool = True
+    published: bool = False
     rate_first: float = 0.03
-    rate_next: float = 0.012
+    rate_next: float = 0.04
     lam: float = 1e-4
+    lam_next: float = 1e-3
     rate_every: int = 8
     conv_float: bool = False
 
@@ -48,8 +51,8 @@ PRESETS: dict[str, Preset] = {
         Preset("medium", "the default", 16, 8, 3, 8, 8, 600, 240),
         Preset("slow", "for archives", 16, 8, 4, 8, 8, 2400, 960),
         Preset(
-            "paper", "the published network and schedule", 32, 3, 5, 16, 16, 16000, 2000, width=512, muon=False,
-            rate_first=5e-4, rate_next=5e-4, conv_float=True,
+            "paper", "the published network and schedule", 32, 3, 5, 16, 16, 16000, 2000, width=512, published=True,
+            rate_first=5e-4, rate_next=5e-4, lam_next=1e-4, conv_float=True,
         ),
     )
 }  # fmt: skip

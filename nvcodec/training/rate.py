@@ -6,9 +6,9 @@ does at least as well. Between integers the code length is interpolated linearly
     bits(r) = b0 + s0 |r|  for |r| <= 1,   b1 + s1 (|r| - 1)  beyond,    s0 = b1 - b0,  s1 = -log2 theta,
 
 which is exactly the expected length when r is rounded up or down at random without bias. Its slope enters training in
-one of two ways: as a gradient, evaluated at r + U(-1/2, 1/2) as NIRVANA does (section 3.2), for Adam; or as a proximal
-step, which moves each residual towards zero by its slope and stops there, for Muon, whose normalised updates would turn
-a gradient of signs into noise.
+one of two ways: as a gradient, evaluated at r + U(-1/2, 1/2) as NIRVANA does (section 3.2); or as a proximal step,
+which moves each residual towards zero by its slope and stops there. The latter leaves residuals at exactly zero, and is
+what Muon needs, whose normalised updates would turn a gradient of signs into noise.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nvcodec.entropy import tables
 
+TRIM_BISECTIONS = 8
 K_MAX = 63  # magnitudes with their own symbol; the histogram's last bin holds the rest
 
 
@@ -55,12 +56,38 @@ class ResidualRate:
             r = latent.detach() - base + noise
             latent.grad += torch.where(r.abs() < 1, near, far) * torch.sign(r) * weight
 
-    def shrink(self, latents: Sequence[Tensor], weights: Sequence[float]) -> None:
-        """The proximal step: move each residual towards 0 by weight x slope, and not past it. One weight a tensor."""
+    def shrink(self, latents: Sequence[Tensor], weights: Sequence[Tensor | float]) -> None:
+        """The proximal step: move each residual towards 0 by weight x slope, and not past it.
+
+        A weight is one number for a tensor, or has one value per element.
+        """
         for latent, base, (near, far), weight in zip(latents, self.base, self.slopes, weights, strict=True):
-            if weight <= 0:
-                continue
             r = latent.detach().sub(base)
             m = r.abs()
-            m.sub_(torch.where(m < 1, near * weight, far * weight)).clamp_(min=0)
+            m.sub_(torch.where(m < 1, near, far).mul_(weight)).clamp_(min=0)
             latent.data.copy_(torch.copysign(m, r).add_(base))
+
+    def trim(self, latents: Sequence[Tensor], gains: Sequence[Tensor | float], target_bits: float) -> None:
+        """One proximal step, just large enough that the residuals take `target_bits`: the least useful ones go first.
+
+        Ends with `bits` at most the target, unless residuals that are all zero take more.
+        """
+        before = [latent.detach().clone() for latent in latents]
+
+        def bits_at(strength: float) -> float:
+            for latent, value in zip(latents, before, strict=True):
+                latent.data.copy_(value)
+            self.shrink(latents, [gain * strength for gain in gains])
+            kept = self.slopes
+            self.refresh(latents)
+            self.slopes, found = kept, self.bits
+            return found
+
+        low, high = 0.0, 1e-12
+        while bits_at(high) > target_bits and high < 1e12:
+            low, high = high, high * 8
+        for _ in range(TRIM_BISECTIONS):
+            middle = (low + high) / 2 if low == 0 else (low * high) ** 0.5
+            low, high = (low, middle) if bits_at(middle) <= target_bits else (middle, high)
+        bits_at(high)
+        self.refresh(latents)

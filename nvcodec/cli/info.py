@@ -1,0 +1,190 @@
+"""`nvc info`. Imports nothing but click and the bitstream layer, so that it answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from nvcodec.api import info
+from nvcodec.bitstream.records import UNKNOWN, ModelRecord, Ratio, VideoRecord
+from nvcodec.bitstream.survey import GroupSize, Survey
+from nvcodec.cli.console import count, print_json, to_json
+from nvcodec.cli.parse import loss, totals_disagree
+
+CHROMA = ("gray", "4:2:0", "4:2:2", "4:4:4")
+RANGE = ("unspecified", "limited", "full")
+LOCATION = ("unspecified", "left", "center", "top left", "top", "bottom left", "bottom")
+POINTS = {
+    "primaries": {1: "BT.709", 2: "unspecified", 5: "BT.601-625", 6: "BT.601-525", 9: "BT.2020", 12: "P3"},
+    "transfer": {1: "BT.709", 2: "unspecified", 6: "BT.601", 8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"},
+    "matrix": {0: "RGB", 1: "BT.709", 2: "unspecified", 5: "BT.601", 6: "BT.601", 9: "BT.2020"},
+}
+SHOWN = 40  # groups in the table, unless all are asked for
+
+
+@click.command("info")
+@click.argument("file", metavar="FILE.nvc")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--all", "all_groups", is_flag=True, help=f"List all groups, not the first and last {SHOWN // 2} only.")
+def command(file: str, as_json: bool, all_groups: bool) -> None:
+    """Show what FILE.nvc, or - for standard input, holds and where its bytes went.
+
+    Every checksum is checked in passing. Of a cut or damaged file all that can be read is shown before the command
+    fails with exit code 7 or 8.
+    """
+    survey = info(sys.stdin.buffer if file == "-" else file)
+    if as_json:
+        print_json(_as_dict(survey), indent=1)
+    else:
+        lines = [f"{os.fspath(file)}: {count(survey.size, 'byte')}, format {_version(survey)}"]
+        lines += _video_lines(survey) + _model_lines(survey) + _group_lines(survey.groups, all_groups)
+        lines += _usage_lines(survey) + [f"damage     {line}" for line in survey.damage]
+        print("\n".join(lines), flush=True)
+    damaged = survey.usage.get("damaged", 0) or totals_disagree(list(survey.damage))
+    if damaged or not survey.complete:
+        raise loss(list(survey.damage))
+
+
+def _version(survey: Survey) -> str:
+    return f"{survey.header.major}.{survey.header.minor}"
+
+
+def _pixels(survey: Survey) -> int:
+    return survey.frames * survey.video.width * survey.video.height
+
+
+def _ratio(ratio: Ratio, sign: str = "/") -> str:
+    return "unknown" if ratio == UNKNOWN else f"{ratio[0]}{sign}{ratio[1]}"
+
+
+def _point(kind: str, code: int) -> str:
+    return f"{kind} {POINTS[kind].get(code, 'H.273')} ({code})"
+
+
+def _video_lines(survey: Survey) -> list[str]:
+    video = survey.video
+    first = [f"{video.width}x{video.height}", f"{video.bit_depth} bit {CHROMA[video.chroma]}"]
+    first += [count(survey.frames, "frame"), f"{_ratio(video.rate)} fps", f"time base {_ratio(video.time_base)}"]
+    if video.rate != UNKNOWN:
+        first.append(f"{survey.frames * video.rate[1] / video.rate[0]:.2f} s")
+    colour = [_point(kind, getattr(video, kind)) for kind in POINTS]
+    colour += [f"range {RANGE[video.range]}", f"chroma at {LOCATION[video.chroma_location]}"]
+    lines = [f"video      {', '.join(first)}", f"colour     {', '.join(colour)}"]
+    if video.rotation or video.sample_aspect != UNKNOWN:
+        lines.append(f"display    rotation {video.rotation}, sample aspect {_ratio(video.sample_aspect, ':')}")
+    if survey.meta:
+        lines.append(f"metadata   {to_json(survey.meta)}")
+    return lines
+
+
+def _model_lines(survey: Survey) -> list[str]:
+    lines = []
+    for index, model in sorted(survey.models.items()):
+        what = f"{count(model.parameters, 'parameter')} in {count(len(model.tensors), 'tensor')}"
+        lines.append(f"model {index:<4} {model.name}, class {_class(model)}, {what}, seed {model.seed}")
+        lines.append("           " + ", ".join(f"{name} {value}" for name, value in model.settings.items()))
+    return lines
+
+
+def _class(model: ModelRecord) -> str:
+    return "FX"[model.exactness]
+
+
+def _group_lines(groups: tuple[GroupSize, ...], all_groups: bool) -> list[str]:
+    access = sum(_random_access(group) for group in groups)
+    chains = len({group.chain for group in groups})
+    lines = [f"groups     {len(groups)} in {count(chains, 'chain')}, {access} of random access"]
+    if not groups:
+        return lines
+    kinds = sorted({kind for group in groups for kind in group.sections})
+    heads = [kind.name.lower() for kind in kinds]
+    lines.append("".join(f"{head:>9}" for head in ("group", "chain", "starts")) + f"{'frames':>17}"
+                 + "".join(f"{head:>9}" for head in (*heads, "other", "bytes")))  # fmt: skip
+    hidden = range(0) if all_groups or len(groups) <= SHOWN else range(SHOWN // 2, len(groups) - SHOWN // 2)
+    for place, group in enumerate(groups):
+        if place in hidden:
+            if place == hidden.start:
+                lines.append(f"      ... {len(hidden)} more; --all lists them")
+            continue
+        span = f"{group.first_frame}..{group.first_frame + group.frame_count - 1}"
+        sizes = [group.sections.get(kind, 0) for kind in kinds] + [group.record + group.framing, group.size]
+        starts = "anew" if _random_access(group) else "previous"
+        lines.append(f"{group.number:>9}{group.chain:>9}{starts:>9}{span:>17}" + "".join(f"{n:>9}" for n in sizes))
+    return lines
+
+
+def _random_access(group: GroupSize) -> bool:
+    return group.inheritance == 0
+
+
+def _usage_lines(survey: Survey) -> list[str]:
+    total, pixels = survey.size, _pixels(survey)
+    rows = [*sorted(survey.usage.items(), key=lambda item: -item[1]), ("total", total)]
+    lines = [f"{'kind':>9}{'bytes':>13}{'share':>9}{'bpp':>9}"]
+    for kind, size in rows:
+        bpp = f"{8 * size / pixels:.4f}" if pixels else "-"
+        lines.append(f"{kind:>9}{size:>13,}{100 * size / total:>8.1f}%{bpp:>9}")
+    return lines
+
+
+def _as_dict(survey: Survey) -> dict[str, Any]:
+    """Everything, by name."""
+    pixels = _pixels(survey)
+    header = survey.header
+    return {
+        "version": _version(survey),
+        "features": {
+            "incompatible": header.incompatible, "compatible": header.compatible, "advisory": header.advisory,
+        },
+        "bytes": survey.size,
+        "frames": survey.frames,
+        "bpp": 8 * survey.size / pixels if pixels else None,
+        "complete": survey.complete,
+        "damage": survey.damage,
+        "video": _video_dict(survey.video),
+        "metadata": survey.meta,
+        "models": [_model_dict(model) for _, model in sorted(survey.models.items())],
+        "groups": [_group_dict(group) for group in survey.groups],
+        "bytes_by_kind": survey.usage,
+    }  # fmt: skip
+
+
+def _video_dict(video: VideoRecord) -> dict[str, Any]:
+    ratios = ("time_base", "rate", "sample_aspect")
+    plain = ("width", "height", "bit_depth", "primaries", "transfer", "matrix", "rotation")
+    return {
+        **{name: getattr(video, name) for name in plain},
+        "chroma": CHROMA[video.chroma],
+        "range": RANGE[video.range],
+        "chroma_location": LOCATION[video.chroma_location],
+        **{name: None if getattr(video, name) == UNKNOWN else _ratio(getattr(video, name)) for name in ratios},
+    }
+
+
+def _model_dict(model: ModelRecord) -> dict[str, Any]:
+    return {
+        "index": model.index,
+        "name": model.name,
+        "exactness": _class(model),
+        "seed": model.seed,
+        "settings": model.settings,
+        "parameters": model.parameters,
+        "tensors": [{"kind": tensor.kind.name.lower(), "shape": tensor.shape} for tensor in model.tensors],
+    }
+
+
+def _group_dict(group: GroupSize) -> dict[str, Any]:
+    return {
+        "number": group.number,
+        "chain": group.chain,
+        "model": group.model,
+        "inheritance": group.inheritance.name.lower(),
+        "random_access": _random_access(group),
+        "first_frame": group.first_frame,
+        "frames": group.frame_count,
+        "bytes": group.size,
+        "bytes_by_kind": {kind.name.lower(): size for kind, size in group.sections.items()},
+    }

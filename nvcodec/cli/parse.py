@@ -1,0 +1,45 @@
+"""Kinds of arguments that commands share."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from nvcodec.errors import ChecksumError, FormatError, TruncatedError
+
+
+class FrameRange(click.ParamType):  # type: ignore[type-arg]
+    """A:B, frames A .. B - 1 counted from 0; either may be left out. Gives (start, stop), stop None for the end."""
+
+    name = "A:B"
+
+    def convert(
+        self, value: str | tuple[int, int | None], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int | None]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d{0,10}):(\d{0,10})", value, re.ASCII)
+        if not match:
+            self.fail(f"'{value}' is not A:B, A: or :B", param, ctx)
+        start, stop = int(match[1] or 0), int(match[2]) if match[2] else None
+        if stop is not None and stop <= start:
+            self.fail(f"there are no frames {value}", param, ctx)
+        return start, stop
+
+
+WHOLE = (0, None)
+"""All frames."""
+
+
+def loss(damage: list[str]) -> FormatError:
+    """The error that stands for what was lost: a cut where there is nothing worse, else damage."""
+    cut = all(line.startswith("the file ends") for line in damage)
+    error = TruncatedError if cut else ChecksumError
+    first = damage[0] if damage else "the file ends before its end record"
+    return error(first + (f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""))
+
+
+def totals_disagree(damage: list[str]) -> bool:
+    """Whether the end record counts groups that were not found."""
+    return any(line.startswith("the file says it has") for line in damage)

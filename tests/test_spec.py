@@ -1,0 +1,179 @@
+"""The specification says what the code does: worked example, limits, registry, tables, constants of the model."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from nvcodec import limits  # noqa: E402
+from nvcodec.bitstream import chunks, header, registry  # noqa: E402
+from nvcodec.bitstream.records import VideoRecord  # noqa: E402
+from nvcodec.entropy import blobs, codings, context, tables  # noqa: E402
+from nvcodec.media import color  # noqa: E402
+from nvcodec.models import nirvana, weights  # noqa: E402
+from tools import make_vectors  # noqa: E402
+from tools.annotate import annotate, collect, explain  # noqa: E402
+
+TEXT = (ROOT / "bitstream_spec.md").read_text(encoding="utf-8")
+NOT_IN_FILES = {"MAX_Y4M_HEADER_BYTES"}
+"""Limits of other inputs than .nvc files."""
+
+
+def section(number):
+    """The text of one numbered section, subsections included."""
+    match = re.search(rf"^#+ {re.escape(number)} .*?(?=^#{{1,{2 + number.count('.')}}} |\Z)", TEXT, flags=re.M | re.S)
+    assert match, number
+    return match.group()
+
+
+def rows(text):
+    """Cells of all table rows."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+
+
+def integers(text):
+    return [int(word) for word in re.findall(r"-?\d+", text)]
+
+
+def value(text):
+    """2^15, 2^32 - 1 or 256."""
+    power = re.fullmatch(r"(\d+)\^(\d+)( - 1)?", text)
+    return int(power[1]) ** int(power[2]) - bool(power[3]) if power else int(text)
+
+
+# The worked example ---------------------------------------------------------------------------------------------------
+
+
+def test_the_worked_example_is_the_file_byte_for_byte():
+    listing = section("23").split("```text\n")[1].split("```")[0]
+    data = (ROOT / "tests" / "vectors" / "worked.nvc").read_bytes()
+    assert collect(listing) == data
+    assert listing == annotate(data)
+
+
+def test_the_worked_example_is_what_the_encoder_writes(monkeypatch):
+    monkeypatch.setenv("NVCODEC_CODER", "builtin")
+    data = make_vectors.build(make_vectors.VECTORS_BY_NAME["worked"])
+    listing = section("23").split("```text\n")[1].split("```")[0]
+    assert collect(listing) == data
+    assert make_vectors.worked_example(data) in TEXT and explain(data) in TEXT
+
+
+def test_the_quoted_bytes_are_in_the_worked_example():
+    quoted = re.search(r"tables section of the second group, `([0-9a-f ]+)`", TEXT)[1]
+    assert quoted in section("23").split("```text\n")[1]
+
+
+# Numbers --------------------------------------------------------------------------------------------------------------
+
+
+def test_limits_are_those_of_the_code():
+    written = {name: value(number) for name, number, *_ in rows(section("19")) if name.startswith("MAX_")}
+    coded = {name: getattr(limits, name) for name in vars(limits) if name.startswith("MAX_")}
+    assert written == {name: number for name, number in coded.items() if name not in NOT_IN_FILES}
+    assert set(re.findall(r"MAX_[A-Z_]+", TEXT)) <= set(coded)
+
+
+def test_registry_ids_are_those_of_the_code():
+    written = {}
+    for registry_name, id_, name, status in rows(section("22.3"))[2:]:
+        written.setdefault(registry_name, {})[int(id_)] = (name, status == "reserved")
+    ids = {
+        "exactness": registry.Exactness,
+        "inheritance": registry.Inheritance,
+        "tensor kind": registry.TensorKind,
+        "section": registry.SectionKind,
+        "tensor coding": registry.TensorCoding,
+        "blob coding": registry.BlobCoding,
+    }
+    coded = {
+        name: {int(id_): (id_.name, False) for id_ in members} | ({} if name != "inheritance" else reserved())
+        for name, members in ids.items()
+    }
+    coded["model"] = {entry.id: (entry.name, False) for entry in registry.MODELS.values()}
+    assert written == coded
+
+
+def reserved():
+    missing = set(registry.Inheritance) - registry.IMPLEMENTED_INHERITANCE
+    return {int(id_): (id_.name, True) for id_ in missing}
+
+
+def test_ids_in_the_sections_are_those_of_the_registry():
+    for place, members in (("9.3", registry.TensorCoding), ("11", registry.BlobCoding)):
+        assert [(int(r[0]), r[1]) for r in rows(section(place))[2:]] == [(int(m), m.name) for m in members]
+    assert [codings.ZERO, codings.SINGLE, codings.ROWS, codings.COLUMNS, codings.CONTEXT] == list(registry.TensorCoding)
+    assert [blobs.STORED, blobs.ZSTD, blobs.LZMA] == list(registry.BlobCoding)
+
+
+def test_headers_and_chunks():
+    written = {r[1]: r for r in rows(section("4.1"))}
+    assert bytes.fromhex(written["magic"][3]) == header.MAGIC
+    assert (int(written["major"][3]), int(written["minor"][3])) == header.VERSION
+    assert f"version {header.VERSION[0]}.{header.VERSION[1]}" in TEXT.splitlines()[0]
+    types = {r[0].strip("`").encode(): r[1] == "1" for r in rows(section("4.3"))[2:]}
+    assert types == {kind: kind in chunks.ANCILLARY_TYPES for kind in chunks.KNOWN_TYPES}
+    last = rows(section("5"))[-1]
+    assert int(last[0]) + 8 == VideoRecord.SIZE == chunks.FIXED_LENGTHS[chunks.VIDEO]
+
+
+def test_tables_and_thresholds():
+    assert tuple(integers(re.search(r"Q = \((.*)\)", section("8.2"))[1])) == tables._QUARTER_OCTAVES
+    decays = integers(re.search(r"D\[34\.\.63\] = (.*)", section("8.3"))[1])
+    assert (0,) * 34 + tuple(decays) == tables._LAPLACE_DECAY
+    assert tuple(integers(re.search(r"K = ([\d, ]+) for", section("9.2"))[1])) == tables.K_CHOICES
+    thresholds = re.search(r"thresholds that a\s+reaches:\s+([\d, ]+)\.", section("9.5"))[1]
+    assert tuple(integers(thresholds)) == context.THRESHOLDS
+    numbers = integers(section("12.3").split("M = ")[1].split("\n\n")[0])
+    assert tuple(numbers) == weights._SIGNIFICANDS
+    low, high = re.search(r"in (-\d+) \.\. (\d+)\.", section("12.2")).groups()
+    assert (int(low), int(high)) == (weights.MIN_STEP_INDEX, weights.MAX_STEP_INDEX)
+    constants = [int(word, 16) for word in re.findall(r"0x[0-9A-F]{16}", section("12.1"))]
+    assert constants == [weights._GOLDEN, *weights._MIX]
+
+
+def test_model_1():
+    names = [r[0] for r in rows(section("14.1"))[2:]]
+    assert tuple(names) == registry.MODELS[1].fields
+    config = nirvana.NirvanaConfig(depth=3, conv_float=1)
+    table = [(r[0], r[1], int(r[3])) for r in rows(section("14.2"))[2:]]
+    (first, hidden, rest) = table[:2], table[2:4], table[4:]
+    specs = nirvana.tensor_specs(config)
+    assert [radius for _, _, radius in first + hidden + hidden + rest] == [spec.radius for spec in specs]
+    assert [kind == "conv" for _, kind, _ in first + hidden + hidden + rest] == [spec.kind == 1 for spec in specs]
+    assert set(re.findall(r"= ([\d.]+) (?:sin|cos)", section("14.4"))) == {str(nirvana.TIME_AMPLITUDE)}
+
+
+def test_color():
+    written = {}
+    for cells in rows(section("15.2"))[2:]:
+        written.update({code: (float(cells[1]), float(cells[2])) for code in integers(cells[0])})
+    assert written == color._KR_KB
+    assert f"height < {color.HD_HEIGHT}" in section("15.2")
+
+
+# Form -----------------------------------------------------------------------------------------------------------------
+
+
+def test_references_between_sections_exist():
+    numbers = set(re.findall(r"^#+ (\d+(?:\.\d+)?) ", TEXT, flags=re.M))
+    assert set(re.findall(r"sections? (\d+(?:\.\d+)?)", TEXT)) <= numbers
+    contents = re.search(r"Contents: (.*?)\.\n\n", TEXT, flags=re.S)[1].replace("\n", " ")
+    titles = re.findall(r"^## (\d+ .*)$", TEXT, flags=re.M)
+    assert [entry.strip() for entry in contents.split(",")] == titles
+
+
+def test_rows_of_refusals_are_numbered_without_gaps():
+    ids = [r[0] for r in rows(section("20"))[2:]]
+    for letter in dict.fromkeys(id_[0] for id_ in ids):
+        mine = [int(id_[1:]) for id_ in ids if id_[0] == letter]
+        assert mine == list(range(1, len(mine) + 1))
+
+
+def test_the_reference_decoder_imports_nothing_of_ours():
+    allowed = {"numpy", *sys.stdlib_module_names}
+    for path in (ROOT / "tools" / "refdec").glob("*.py"):
+        for line in re.findall(r"^\s*(?:from|import) (\S+)", path.read_text(), flags=re.M):
+            assert line.startswith(".") or line.split(".")[0] in allowed, (path.name, line)

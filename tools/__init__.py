@@ -1,0 +1,1 @@
+"""Programs for people who work on nvcodec; nothing here is installed."""

@@ -1,0 +1,18 @@
+"""A second decoder of .nvc files, written from `bitstream_spec.md` alone: Python's standard library and numpy.
+
+It shares no code with the nvcodec package and favours plainness over speed; tests hold the two against each other.
+Section numbers in the modules are those of the specification.
+
+    container   bytes -> records, with every rule that can be checked without decoding       (sections 2-7)
+    entropy     tables and symbols sections -> integers                                      (sections 8-10)
+    zstd        Zstandard frames, as RFC 8878 has them                                       (section 11)
+    network     integers -> weights -> RGB -> planes                                         (sections 12-15)
+    decoder     a file -> groups of frames                                                   (section 7, 16)
+
+    python -m tools.refdec FILE.nvc [--frames A:B] [--y4m OUT | --raw OUT]
+"""
+
+from .container import Refused
+from .decoder import decode
+
+__all__ = ["Refused", "decode"]
