@@ -247,10 +247,26 @@ def cases():
     yield "M9", W.with_model(model_bytes() + b"\0")
     yield "M10", W.with_model(model_bytes(exactness=Exactness.EXACT))
     for change in (
-        {"patch": 0}, {"patch": 3}, {"patch": 258}, {"patch": 8}, {"group": 0}, {"group": 257}, {"width": 0}, {"width": 8193},
-        {"depth": 0}, {"depth": 65}, {"channels": 3}, {"channels": 0}, {"channels": 258}, {"block_channels": 0},
-        {"block_channels": 257}, {"omega": 0}, {"omega": 1001}, {"conv_float": 2}, {"patch": 2**63},
-    ):  # fmt: skip
+        {"patch": 0},
+        {"patch": 3},
+        {"patch": 258},
+        {"patch": 8},
+        {"group": 0},
+        {"group": 257},
+        {"width": 0},
+        {"width": 8193},
+        {"depth": 0},
+        {"depth": 65},
+        {"channels": 3},
+        {"channels": 0},
+        {"channels": 258},
+        {"block_channels": 0},
+        {"block_channels": 257},
+        {"omega": 0},
+        {"omega": 1001},
+        {"conv_float": 2},
+        {"patch": 2**63},
+    ):
         yield "M11", W.with_model(config(**change))
     yield "M12", W.with_model(config(width=2))
     yield "M12", W.with_model(model_bytes(tensors=TENSORS[:-1]))
