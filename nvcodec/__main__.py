@@ -1,7 +1,6 @@
 """`python -m nvcodec` is `nvc`."""
 
-import sys
 
-from nvcodec.cli.main import main
+from nvcodec.cli.main import run
 
-sys.exit(main())
+run()

@@ -64,14 +64,18 @@ def test_a_reader_that_goes_away(tmp_path, data, command):
 def test_ctrl_c(tmp_path, data):
     """Between two reads of a pipe that goes silent."""
     process = subprocess.Popen(
-        [*NVC, "decode", "-", "out.md5"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    )
+        [*NVC, "decode", "-", "out.md5"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell job ignores it
+    )  # fmt: skip
     process.stdin.write(data[0][: data[1][2]])
     process.stdin.flush()
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=4)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    process.wait(timeout=20)  # the pipe stays open
+    err = process.stderr.read()
+    process.stdin.close()
+    process.stderr.close()
     assert process.returncode == 130 and b"interrupted" in err and b"Traceback" not in err
     assert os.listdir(tmp_path) == []
 

@@ -279,4 +279,4 @@ def test_the_escape_order_is_the_cheapest(values):
         return sum(2 * (v + (1 << k)).bit_length() - 1 - k for v in values)
 
     assert bits == real(order) == int(_exp_golomb_bits(array, order).sum())
-    assert bits <= min(real(k) for k in range(codings.MAX_ESCAPE_ORDER + 1)) * 1.25
+    assert bits == min(real(k) for k in range(codings.MAX_ESCAPE_ORDER + 1))

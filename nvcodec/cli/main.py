@@ -103,5 +103,14 @@ def _reader_gone() -> int:
     return READER_GONE
 
 
+def run() -> None:
+    """The program: `main`, and out. An interrupted one leaves at once, whatever a thread still waits for on a pipe."""
+    code = main()
+    if code == INTERRUPTED:
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

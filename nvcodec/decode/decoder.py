@@ -6,8 +6,9 @@ The next group is read and entropy decoded in one worker thread while this one i
 from __future__ import annotations
 
 import enum
+import queue
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
@@ -100,7 +101,7 @@ class Decoder:
         if start < 0 or (stop is not None and stop <= start):
             raise UsageError(f"there are no frames {start}:{'' if stop is None else stop}")
         some = False
-        for ready in self._ahead(self._integers(start, stop)):
+        for ready in _ahead(self._integers(start, stop)):
             record = ready.record
             first, end = record.first_frame, record.first_frame + record.frame_count
             if end <= start:
@@ -186,11 +187,37 @@ class Decoder:
             self._initial[index] = initial_state(model.tensors, self.reader.models[index].seed)
         return self._initial[index]
 
-    @staticmethod
-    def _ahead(items: Iterator[_Ready]) -> Iterator[_Ready]:
-        """The same items, each being made in a worker thread while the one before is used."""
-        with ThreadPoolExecutor(1, "entropy") as pool:
-            following: Future[_Ready | None] = pool.submit(next, items, None)
-            while (item := following.result()) is not None:
-                following = pool.submit(next, items, None)
-                yield item
+
+def _ahead(items: Iterator[_Ready]) -> Iterator[_Ready]:
+    """The same items, the next ones being made in a thread while one is used.
+
+    The thread is a daemon: a pipe that stays silent must not keep an interrupted program from ending.
+    """
+    made: queue.Queue[_Ready | BaseException | None] = queue.Queue(1)
+    abandoned = threading.Event()
+
+    def hand_over(item: _Ready | BaseException | None) -> None:
+        while not abandoned.is_set():
+            try:
+                return made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                hand_over(item)
+                if abandoned.is_set():
+                    return
+            hand_over(None)
+        except BaseException as error:
+            hand_over(error)
+
+    threading.Thread(target=work, name="entropy decoding", daemon=True).start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        abandoned.set()

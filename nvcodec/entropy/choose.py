@@ -145,7 +145,5 @@ def _best_order(values: IntArray, counts: IntArray) -> tuple[int, float]:
     """(order, bits) of the cheapest Exp-Golomb order for values that occur `counts` times."""
     if not len(values):
         return 0, 0.0
-    middle = int(np.log2(float((values * counts).sum()) / float(counts.sum()) + 1))
-    orders = range(max(0, middle - 4), min(MAX_ESCAPE_ORDER, middle + 2) + 1)
-    bits, order = min((int((_exp_golomb_bits(values, k) * counts).sum()), k) for k in orders)
+    bits, order = min((int((_exp_golomb_bits(values, k) * counts).sum()), k) for k in range(MAX_ESCAPE_ORDER + 1))
     return order, float(bits)
