@@ -29,7 +29,7 @@ from nvcodec import limits
 from nvcodec.models.base import FLOAT32, LATENT, TensorSpec, register, require
 from nvcodec.models.layers import siren, siren_bound, time_embedding
 
-STEM_RADIUS = 64  # initial integers of the stem and the last linear layer
+STEM_RADIUS = 128  # initial integers of the stem and the last linear layer
 CONV_RADIUS = 256  # of the convolutions
 TIME_AMPLITUDE = 0.3  # of tau: a larger one drowns the features when training starts
 

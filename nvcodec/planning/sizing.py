@@ -26,7 +26,7 @@ class Size:
 class BitCosts:
     """Expected bits per parameter: fresh, of a random-access group; moving and settled, of the two parts after that."""
 
-    fresh: float = 8.0
+    fresh: float = 9.0
     moving: float = 3.0
     settled: float = 0.4
 

@@ -46,10 +46,10 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     p.name: p
     for p in (
-        Preset("ultrafast", "a first look", 16, 8, 3, 8, 4, 60, 25),
-        Preset("fast", "quick and decent", 16, 8, 3, 8, 8, 150, 60),
-        Preset("medium", "the default", 16, 8, 3, 8, 8, 600, 240),
-        Preset("slow", "for archives", 16, 8, 4, 8, 8, 2400, 960),
+        Preset("ultrafast", "a first look", 16, 8, 3, 4, 4, 150, 30),
+        Preset("fast", "quick and decent", 16, 8, 3, 4, 8, 400, 90),
+        Preset("medium", "the default", 16, 8, 3, 4, 8, 1000, 220),
+        Preset("slow", "for archives", 16, 8, 4, 8, 16, 5000, 1100),
         Preset(
             "paper", "the published network and schedule", 32, 3, 5, 16, 16, 16000, 2000, width=512, published=True,
             rate_first=5e-4, rate_next=5e-4, lam_next=1e-4, conv_float=True,
