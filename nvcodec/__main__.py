@@ -1,6 +1,5 @@
 """`python -m nvcodec` is `nvc`."""
 
-
 from nvcodec.cli.main import run
 
 run()

@@ -65,7 +65,7 @@ def test_every_setting_has_a_flag_and_reaches_the_encoder(run, encoder):
     values = {
         "preset": "fast", "bpp": 0.25, "model": "nirvana", "patch": 16, "group": 5, "width": 32, "depth": 2,
         "channels": 6, "block_channels": 7, "conv": "float", "steps_first": 11, "steps_next": 12,
-        "keyint": 3, "chains": 2, "jobs": 2, "seed": 9, "device": "cpu", "threads": 1,
+        "keyint": 3, "chains": 2, "jobs": 2, "engine": "ray", "seed": 9, "device": "cpu", "threads": 1,
     }  # fmt: skip
     fake = encoder()
     flags = [word for name, value in values.items() for word in (encode_command.flag(name), value)]

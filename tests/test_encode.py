@@ -312,3 +312,10 @@ def test_stopped_chains_go_on(clip, tmp_path):
     encode(clip, tmp_path / "part.nvc", how, resume=True)
     assert (tmp_path / "part.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["part.nvc", "whole.nvc"]
+
+
+def test_chains_on_ray(clip, tmp_path):
+    pytest.importorskip("ray", reason="the ray extra is not installed")
+    encode(clip, tmp_path / "a.nvc", settings(chains=2, jobs=2, engine="ray"))
+    encode(clip, tmp_path / "b.nvc", settings(chains=2, jobs=1))
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()

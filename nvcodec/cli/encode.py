@@ -40,6 +40,7 @@ HELP = {
     "keyint": "Groups from one random-access group to the next; 0: only the first of each chain.",
     "chains": "Disjoint parts of the video that start from scratch.",
     "jobs": "Processes that work on chains at the same time.",
+    "engine": "Where they run: on this machine, or on a Ray cluster that shares the files.",
     "seed": "Of every random choice.",
     "device": "Where to train.",
     "threads": "Of each process.  [default: all cores]",
@@ -48,6 +49,7 @@ CHOICES = {
     "preset": tuple(PRESETS),
     "model": tuple(entry.name for entry in MODELS.values()),
     "conv": ("quantised", "float"),
+    "engine": ("local", "ray"),
     "device": ("auto", "cpu", "cuda"),
 }
 OWN_DEFAULT = ("bpp", "psnr", "lam", "width", "threads")  # None does not mean: what the preset says

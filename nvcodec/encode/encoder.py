@@ -36,6 +36,7 @@ from nvcodec.metrics import bpp, mean, psnr_from_mse
 from nvcodec.models.base import Backbone
 from nvcodec.planning.groups import grouped, is_random_access
 from nvcodec.training.fit import Parameters, Watch, initial_parameters
+from nvcodec.training.search import TYPICAL_COST
 from nvcodec.video import Frame, VideoInfo
 
 PROBE_BPP = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # what networks are sized for when a PSNR is asked for
@@ -94,6 +95,7 @@ class _Run:
         if first is None:
             raise SourceError(f"{self.source_name} has no frames from {self.settings.start} on")
         output = Output.open(self.target, self._fingerprint(), force=force, resume=resume, in_place=in_place)
+        frames_before = output.writer.frames
         try:
             decision = self._decide(first, output)
             model, record = build_model(self.settings, decision, self.info)
@@ -109,13 +111,13 @@ class _Run:
         except BaseException:
             output.leave()
             raise
-        report = self._report(output, plan, time.perf_counter() - began)
+        report = self._report(output, plan, time.perf_counter() - began, frames_before)
         self.observer(report)
         return report
 
     def _fingerprint(self) -> dict[str, Any]:
         """What has to be the same for an encode to go on."""
-        ignored = {"jobs", "threads"}
+        ignored = {"jobs", "threads", "engine"}
         settings = {k: v for k, v in asdict(self.settings).items() if k not in ignored}
         return {"version": nvcodec.__version__, "source": self.digest, **settings}
 
@@ -161,6 +163,8 @@ class _Run:
         per_group = timed.seconds_coding + timed.seconds_checking
         asked_rate = self.settings.lam is None and self.settings.psnr is None
         steps = decision.steps
+        if steps is not None and self.settings.psnr is not None:
+            steps = round(steps * TYPICAL_COST)
         jobs_used = max(1, min(self.settings.jobs, self.settings.chains))
         return Plan(
             width=self.info.width,
@@ -226,7 +230,7 @@ class _Run:
                 control.account(row.frames, row.random_access, row.bytes, row.lam)
         return state
 
-    def _report(self, output: Output, plan: Plan, seconds: float) -> EncodeReport:
+    def _report(self, output: Output, plan: Plan, seconds: float, frames_before: int) -> EncodeReport:
         rows = tuple(output.reports)
         size = output.writer.bytes_written
         frames = output.writer.frames
@@ -249,7 +253,7 @@ class _Run:
             psnr=mean(p for row in rows for p in row.psnr_frames),
             psnr_planes=tuple(planes),
             seconds=seconds,
-            pixels_per_second=frames * self.pixels / seconds,
+            pixels_per_second=(frames - frames_before) * self.pixels / seconds,
             versions={
                 "nvcodec": nvcodec.__version__,
                 "torch": torch.__version__,

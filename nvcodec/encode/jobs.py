@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +23,12 @@ from nvcodec.encode.output import Output, read_report
 from nvcodec.encode.plan import Decision
 from nvcodec.encode.report import Event, GroupReport, Observer, Progress
 from nvcodec.encode.settings import EncodeSettings
+from nvcodec.errors import UsageError
 from nvcodec.planning.groups import chain_ranges
 
 POLL_SECONDS = 0.2
+
+Submit = Callable[..., "Future[tuple[GroupReport, ...]]"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,10 @@ def encode_chains(
     # A chain that was being joined when the encode was stopped is joined from where it stopped.
     todo = [c for c in chains if c.first_group + -(-len(c.frames) // group) > output.writer.groups]
     how = replace(settings, chains=1, jobs=1, width=decision.config.width, group=group, threads=_threads(settings))
-    with _pool(settings.jobs) as (pool, events):
+    engine = _ray if settings.engine == "ray" else _local
+    with engine(settings.jobs, how.threads or 1) as (submit, events):
         running: dict[Future[tuple[GroupReport, ...]], _Chain] = {
-            pool.submit(_work, source, replace(how, start=c.frames.start, stop=c.frames.stop), c, events): c
+            submit(source, replace(how, start=c.frames.start, stop=_stop(c, chains, settings)), c, events): c
             for c in todo
         }
         finished: dict[int, tuple[GroupReport, ...]] = {}
@@ -86,22 +91,49 @@ def encode_chains(
         _drain(events, observer)
 
 
+def _stop(chain: _Chain, chains: list[_Chain], settings: EncodeSettings) -> int | None:
+    """Where a chain ends; the last one goes on to the end, wherever the container says that is."""
+    return settings.stop if chain is chains[-1] else chain.frames.stop
+
+
 def _threads(settings: EncodeSettings) -> int:
     """Of each process: a fair share of the cores."""
     return settings.threads or max(1, multiprocessing.cpu_count() // settings.jobs)
 
 
 @contextmanager
-def _pool(jobs: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+def _local(jobs: int, threads: int) -> Iterator[tuple[Submit, Any]]:
+    """Processes of this machine: submit(*arguments of _work), and the queue of their events."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         pool = ProcessPoolExecutor(jobs, mp_context=context)
         try:
-            yield pool, manager.Queue()
+            yield (lambda *arguments: pool.submit(_work, *arguments)), manager.Queue()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
         pool.shutdown()
+
+
+@contextmanager
+def _ray(jobs: int, threads: int) -> Iterator[tuple[Submit, Any]]:
+    """Tasks of a Ray cluster: the one that RAY_ADDRESS names, else one that is started here, for `jobs` tasks."""
+    try:
+        import ray
+        from ray.util.queue import Queue
+    except ImportError as error:
+        raise UsageError("--engine ray needs Ray: pip install 'nvcodec[ray]'") from error
+    started = not ray.is_initialized()
+    if started and "RAY_ADDRESS" in os.environ:
+        ray.init(log_to_driver=False)
+    elif started:
+        ray.init(num_cpus=jobs * threads, include_dashboard=False, log_to_driver=False)
+    remote = ray.remote(_work).options(num_cpus=threads)
+    try:
+        yield (lambda *arguments: remote.remote(*arguments).future()), Queue(actor_options={"num_cpus": 0})
+    finally:
+        if started:
+            ray.shutdown()
 
 
 def _work(source: str, settings: EncodeSettings, chain: _Chain, events: Any) -> tuple[GroupReport, ...]:

@@ -25,7 +25,11 @@ COSTS = BitCosts()
 
 @dataclass(frozen=True)
 class Decision:
-    """What an encode will do. frames, groups, fresh: None where the source does not know its length."""
+    """What an encode will do.
+
+    frames, groups, fresh (random-access groups): None where the source does not know its length. bpp: to be met, None
+    where a PSNR or a lambda was asked for.
+    """
 
     preset: Preset
     config: NirvanaConfig
@@ -122,7 +126,10 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
         except MalformedError as error:
             raise UsageError(str(error)) from None
 
-    target = bpp or settings.bpp or DEFAULT_BPP
+    asked = settings.bpp
+    if (settings.bpp, settings.psnr, settings.lam) == (None, None, None):
+        asked = DEFAULT_BPP
+    target = bpp or asked or DEFAULT_BPP
     width = settings.width or preset.width
     if width is None:
         n = groups or OPEN_END_GROUPS
@@ -140,7 +147,7 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
         frames=frames,
         groups=groups,
         fresh=fresh,
-        bpp=settings.bpp,
+        bpp=asked,
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 class Plan:
     """Before it starts: what will be done and what it is expected to cost.
 
-    frames, groups, steps (of training, in all): None where the source does not know its length. parameters: coded
-    values of a group. config: the network's, by name. bpp: expected of the whole file, None where --lambda or --psnr
-    leaves it open. seconds: estimated from a few timed steps, None where the length is unknown. notes: a line for
-    whatever of the source is not carried over, as far as it is known then.
+    frames, groups, steps (of training, in all): None where the source does not know its length; with a PSNR to reach,
+    steps and seconds are typical ones. parameters: coded values of a group. config: the network's, by name. bpp:
+    expected of the whole file, None where --lambda or --psnr leaves it open. seconds: estimated from a few timed steps.
+    notes: a line for whatever of the source is not carried over, as far as it is known then.
     """
 
     width: int
@@ -84,7 +84,10 @@ class GroupReport:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """At the end. psnr: RGB, mean over all frames; psnr_planes: Y, U, V, likewise; bpp: file bytes x 8 / pixels."""
+    """At the end. psnr: RGB, mean over all frames; psnr_planes: Y, U, V, likewise; bpp: file bytes x 8 / pixels.
+
+    seconds and pixels_per_second are of this run, which may have gone on with an earlier one.
+    """
 
     source: str
     source_digest: str | None

@@ -19,7 +19,8 @@ class EncodeSettings:
     Network: model; patch, group, width, depth, channels, block_channels; conv, 'quantised' or 'float'.
     Training: steps_first, steps_next, iterations of a random-access group and of the others.
     Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
-        parts of the video that start from scratch; jobs, processes that work on chains at the same time.
+        parts of the video that start from scratch; jobs, processes that work on chains at the same time; engine, where
+        they run: 'local', or 'ray' for a Ray cluster whose machines see source and target under the same names.
     start, stop: frames start .. stop - 1 of the source (stop None: to its end).
     seed: of every random choice. device: auto, cpu or cuda. threads: of each process, None for all cores.
     """
@@ -41,6 +42,7 @@ class EncodeSettings:
     keyint: int = 0
     chains: int = 1
     jobs: int = 1
+    engine: str = "local"
     start: int = 0
     stop: int | None = None
     seed: int = 0
@@ -58,6 +60,8 @@ class EncodeSettings:
                 raise UsageError(f"--{flag} {value} is not in {low}..{high}")
         if self.conv not in (None, "quantised", "float"):
             raise UsageError(f"--conv {self.conv} is neither quantised nor float")
+        if self.engine not in ("local", "ray"):
+            raise UsageError(f"--engine {self.engine} is neither local nor ray")
         if self.stop is not None and self.stop <= self.start:
             raise UsageError(f"there are no frames {self.start}:{self.stop}")
 

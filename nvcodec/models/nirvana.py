@@ -133,7 +133,9 @@ class Nirvana:
         tau = time_embedding(frames, c.group, c.channels, TIME_AMPLITUDE, device)
         u = functional.conv2d(f, block, block_bias, padding=1)  # (N, 4 C2, P/2, P/2)
         v = functional.conv2d(tau[:, :, None, None].expand(-1, -1, half, half), block, padding=1)  # (T, 4 C2, P/2, P/2)
-        z = (u.unsqueeze(1) + v).flatten(0, 1)  # (N T, 4 C2, P/2, P/2)
+        # Channels last: what follows is twice as fast so.
+        z = u.permute(0, 2, 3, 1).unsqueeze(1) + v.permute(0, 2, 3, 1)  # (N, T, P/2, P/2, 4 C2)
+        z = z.flatten(0, 1).permute(0, 3, 1, 2)  # (N T, 4 C2, P/2, P/2)
         z = functional.gelu(functional.pixel_shuffle(z, 2))  # (N T, C2, P, P)
         p = functional.conv2d(z, head, head_bias + 0.5, padding=1)
         return p.view(len(cells), len(frames), 3, c.patch, c.patch)

@@ -235,10 +235,11 @@ def _accumulate(
     """Forward and backward over all cells, in bites; the mean squared error over samples inside of the picture."""
     total = 0.0
     for cells in _bites(model.cells, per_bite):
-        error = model.predict(leaves, range(target.shape[1]), cells) - target[cells.start : cells.stop]
-        loss = (error.square() * mask[cells.start : cells.stop]).sum() * normaliser
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.item()
+        prediction = model.predict(leaves, range(target.shape[1]), cells)
+        error = prediction.detach() - target[cells.start : cells.stop]
+        error.mul_(mask[cells.start : cells.stop])
+        total += float(torch.linalg.vector_norm(error)) ** 2 * normaliser
+        prediction.backward(error.mul_(2.0 * normaliser))  # type: ignore[no-untyped-call]
     return total
 
 

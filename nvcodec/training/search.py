@@ -19,6 +19,7 @@ from nvcodec.training.fit import LAMBDA_CEILING, FitResult, FitSettings, Paramet
 REACH_ROUNDS = 4
 SQUEEZE_ROUNDS = 6
 REFINE_ROUNDS = 2
+TYPICAL_COST = 3.0  # of all rounds, in runs of the usual schedule
 ROUND_RATE = 0.4  # learning rate of a further round, as a part of the first one's
 LEAST_LAMBDA = 1e-6  # to double from, where training started with less
 

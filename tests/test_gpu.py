@@ -1,0 +1,34 @@
+"""What only a machine with a GPU can show: its pixels are those of the CPU within one code value. `make test-gpu`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nvcodec.decode.decoder import Check, Decoder
+from nvcodec.encode.encoder import encode
+from nvcodec.encode.settings import EncodeSettings
+
+pytestmark = pytest.mark.gpu
+BUNNY = Path(__file__).parent / "data" / "bunny_320x180.mp4"
+
+
+@pytest.fixture(autouse=True)
+def needs_cuda():
+    if not torch.cuda.is_available():
+        pytest.fail("no CUDA device: `make test-gpu` is for machines that have one")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_devices_agree_within_one_code_value(tmp_path, device):
+    encode(BUNNY, tmp_path / "a.nvc", EncodeSettings(preset="ultrafast", stop=16, device=device))
+    pictures = {}
+    for where in ("cpu", "cuda"):
+        with open(tmp_path / "a.nvc", "rb") as file:
+            groups = list(Decoder(file, device=where).groups())
+        assert all(group.check is not Check.WRONG for group in groups)
+        pictures[where] = [frame for group in groups for frame in group.frames]
+    for a, b in zip(pictures["cpu"], pictures["cuda"], strict=True):
+        for p, q in zip(a.planes, b.planes, strict=True):
+            assert np.abs(p.astype(int) - q.astype(int)).max() <= 1
