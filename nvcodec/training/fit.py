@@ -23,7 +23,7 @@ from nvcodec.models.base import LATENT, Backbone, TensorSpec
 from nvcodec.training.optim import Optimizer
 from nvcodec.training.rate import ResidualRate
 
-BITE_SAMPLES = 1 << 21  # samples of a forward pass; larger groups accumulate gradients over several
+BITE_SAMPLES = 1 << 20  # samples of a forward pass; larger groups accumulate gradients over several
 STEP_INDEX_RATE = 0.16  # learning rate of step indices: one hundredth of an octave a step
 LAMBDA_FLOOR = 1e-7
 TRIM_FROM = 0.8  # part of the iterations after which a group that is over its budget is cut down to it

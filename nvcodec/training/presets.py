@@ -47,8 +47,8 @@ PRESETS: dict[str, Preset] = {
     p.name: p
     for p in (
         Preset("ultrafast", "a first look", 16, 8, 3, 4, 4, 150, 30),
-        Preset("fast", "quick and decent", 16, 8, 3, 4, 8, 250, 70),
-        Preset("medium", "the default", 16, 8, 3, 4, 8, 800, 200),
+        Preset("fast", "quick and decent", 16, 8, 3, 4, 8, 200, 55),
+        Preset("medium", "the default", 16, 8, 3, 4, 8, 600, 160),
         Preset("slow", "for archives", 16, 8, 4, 8, 16, 5000, 1100),
         Preset(
             "paper", "the published network and schedule", 32, 3, 5, 16, 16, 16000, 2000, width=512, published=True,
