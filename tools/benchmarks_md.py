@@ -39,7 +39,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def heading(title: str, about: dict[str, Any]) -> str:
     """A section with the command that measured it."""
     if not about:
-        return f"\n## {title}\n\nNot measured yet.\n"
+        return f"\n## {title}\n\nNot measured yet.\n\n"
     machine = f"{about['cpu']}; {about['threads']} threads, torch {about['torch']}"
     return f"\n## {title}\n\n`{about['command']}` ({machine})\n\n"
 
