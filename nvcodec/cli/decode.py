@@ -12,7 +12,7 @@ import click
 
 from nvcodec.api import Video
 from nvcodec.cli.console import Console, count, duration
-from nvcodec.cli.parse import WHOLE, FrameRange, loss, totals_disagree
+from nvcodec.cli.parse import WHOLE, FrameRange, last_left_out, loss, totals_disagree
 from nvcodec.errors import ChecksumError, MalformedError, TruncatedError, UsageError, VerifyError
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class _Run:
         self._start, self._stop = asked
         self._due = self._start  # the next frame
         self._gap = False
+        self._last = -1  # the number of the last group that was decoded
         self._console = console
         self._damage_shown = 0
         self._began = time.perf_counter()
@@ -117,6 +118,7 @@ class _Run:
             first = max(group.record.first_frame, self._start)
             self._gap |= first != self._due
             self._due = first + len(group.frames)
+            self._last = group.record.number
             self.frames += len(group.frames)
             self.groups += 1
             self.checks[group.check.value] += 1
@@ -126,7 +128,9 @@ class _Run:
     def raise_loss(self) -> None:
         """With --recover: nothing where every frame that was asked for is there."""
         damage = self._video.damage
-        at_end = self._due != self._stop and (not self._video.complete or totals_disagree(damage))
+        at_end = self._due != self._stop and (
+            not self._video.complete or totals_disagree(damage) or last_left_out(damage) > self._last
+        )
         if self._gap or at_end:
             raise loss(damage)
 

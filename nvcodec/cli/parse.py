@@ -40,6 +40,12 @@ def loss(damage: list[str]) -> FormatError:
     return error(first + (f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""))
 
 
+def last_left_out(damage: list[str]) -> int:
+    """The number of the last group that is there but cannot be decoded; -1 where there is none."""
+    found = [re.match(r"group (\d+) is left out", line) for line in damage]
+    return max((int(match[1]) for match in found if match), default=-1)
+
+
 def totals_disagree(damage: list[str]) -> bool:
     """Whether the end record counts groups that were not found."""
     return any(line.startswith("the file says it has") for line in damage)
