@@ -150,6 +150,17 @@ def test_recover_tells_that_the_last_group_is_lost(tiny, data):
     assert len(frames_of("out.y4m")) == FRAMES - 1
 
 
+def test_recover_tells_that_the_last_groups_miss_their_predecessor(tiny, data):
+    """The last group is whole, but what it inherits from is not: no frame comes after the gap to show it."""
+    content = bytearray(data[0])
+    content[data[1][2] + 50] ^= 1
+    with open("base.nvc", "wb") as file:
+        file.write(content)
+    code, _, err = tiny("decode", "base.nvc", "out.y4m", "--recover")
+    assert code == 8 and "group 3 is left out" in err
+    assert len(frames_of("out.y4m")) == 4
+
+
 def test_other_files(tiny):
     for name, content in (
         ("empty", b""),
