@@ -157,9 +157,9 @@ class _Run:
 
     def _plan(self, decision: Decision, model: Backbone, first: list[Frame]) -> Plan:
         """What it will cost; the time from a few steps on the first group."""
-        warm = self._probe(replace(decision, steps_first=1), first)
-        timed = self._probe(replace(decision, steps_first=1 + TIMED_STEPS), first)
-        per_step = max(timed.seconds_training - warm.seconds_training, 0.0) / TIMED_STEPS
+        self._probe(replace(decision, steps_first=1), first)  # the first step of a process takes longer than others
+        timed = self._probe(replace(decision, steps_first=TIMED_STEPS), first)
+        per_step = timed.seconds_training / TIMED_STEPS
         per_group = timed.seconds_coding + timed.seconds_checking
         asked_rate = self.settings.lam is None and self.settings.psnr is None
         steps = decision.steps
