@@ -15,6 +15,7 @@ from nvcodec.bitstream.survey import Survey, scan
 from nvcodec.errors import SourceError
 
 if TYPE_CHECKING:
+    from nvcodec.bitstream.damage import Damage
     from nvcodec.decode.decoder import DecodedGroup
     from nvcodec.encode.report import EncodeReport, Observer
     from nvcodec.encode.settings import EncodeSettings
@@ -120,6 +121,11 @@ class Video:
     @property
     def damage(self) -> list[str]:
         """What was found damaged so far, a line each."""
+        return [str(found) for found in self._decoder.damage]
+
+    @property
+    def findings(self) -> list[Damage]:
+        """The same with what each means: `.kind`, `.text`, `.group`."""
         return self._decoder.damage
 
     @property

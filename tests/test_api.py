@@ -93,6 +93,7 @@ def test_recover(data):
     video = nvcodec.open(io.BytesIO(damaged), recover=True)
     list(video.frames())
     assert any("lost" in line for line in video.damage)
+    assert video.damage == [str(found) for found in video.findings] and isinstance(video.damage[0], str)
 
 
 def test_info(path, data):

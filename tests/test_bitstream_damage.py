@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import time
+from itertools import islice
 
 import pytest
 from bitstream_samples import GROUPS, META, MODEL, VIDEO, Pipe, group, parts, raw_chunk, read_all, spans, tiny_file
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from nvcodec import limits
 from nvcodec.bitstream import walk
 from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.damage import Damage, Kind
+from nvcodec.bitstream.records import EndRecord
 from nvcodec.bitstream.survey import scan
 from nvcodec.errors import ChecksumError, FormatError, MalformedError, NvcodecError, TruncatedError
 
@@ -129,7 +132,7 @@ def test_a_flip_in_the_header_is_recovered_unless_it_hits_the_magic():
     for place, data in flips():
         if 8 <= place < 28:
             reader, found = read_all(data, recover=True)
-            assert tuple(found) == GROUPS and "file header" in reader.damage[0]
+            assert tuple(found) == GROUPS and "file header" in str(reader.damage[0])
         elif place < 8:
             with pytest.raises(FormatError):
                 read_all(data, recover=True)
@@ -197,16 +200,38 @@ def test_recovery_looks_into_damaged_payloads_within_a_budget(monkeypatch):
 
 def test_recovery_says_what_is_lost():
     reader, _ = read_all(b"".join((HEAD, VIDI, MODL, G0, G3, FEND)), recover=True)
-    assert reader.damage == ["groups 1 to 2 are lost"]
+    assert reader.damage == [Damage(Kind.LOST, "groups 1 to 2 are lost", 1)]
     data = bytearray(WHOLE)
     data[SPANS[4][1] + 20] ^= 1
     reader, _ = read_all(bytes(data), recover=True)
     start = SPANS[4][1]
-    assert reader.damage == [
+    assert [str(found) for found in reader.damage] == [
         f"the payload of the chunk GRUP at byte {start} is damaged: its checksum does not match",
         "groups 1 to 1 are lost",
     ]
+    assert [(found.kind, found.group) for found in reader.damage] == [(Kind.DAMAGED, None), (Kind.LOST, 1)]
     assert list(reader.groups()) and len(reader.damage) == 2  # a second pass adds nothing
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_recovery_tells_a_cut_from_other_damage(pipe):
+    for cut in range(VIDEO_END, len(WHOLE)):
+        reader, _ = read_all(WHOLE[:cut], recover=True, pipe=pipe)
+        assert [found.kind for found in reader.damage] == [Kind.CUT], cut
+    for place, data in islice(flips(), 8 * VIDEO_END, None, 3):
+        reader, _ = read_all(data, recover=True, pipe=pipe)
+        assert Kind.DAMAGED in {found.kind for found in reader.damage}, place
+
+
+def test_recovery_tells_totals_that_are_wrong():
+    end = raw_chunk(b"FEND", EndRecord(5, 9, 0).pack())
+    reader, _ = read_all(b"".join((HEAD, VIDI, MODL, G0, G1, G2, G3, end)), recover=True)
+    assert [(found.kind, str(found)) for found in reader.damage] == [
+        (Kind.TOTALS, "the file says it has 5 groups and 9 frames; it has 4 and 7")
+    ]
+    short = raw_chunk(b"FEND", bytes(EndRecord.SIZE - 1))
+    reader, _ = read_all(b"".join((HEAD, VIDI, MODL, G0, short)), recover=True)
+    assert [found.kind for found in reader.damage] == [Kind.DAMAGED] and not reader.complete
 
 
 def test_recovery_lists_only_whole_groups_in_its_index():

@@ -59,3 +59,4 @@ def test_every_byte_of_any_file_is_accounted_for(pipe):
         survey = scan(Pipe(data, 64) if pipe else io.BytesIO(data))
         assert survey.size == len(data), survey.usage
         assert bool(survey.damage) or data == whole[:-4]
+        assert survey.damage == tuple(found.text for found in survey.findings)

@@ -25,7 +25,8 @@ ALLOWED = {
     "training": LAYER_1 | LAYER_2,
     "encode": LAYER_1 | LAYER_2 | {"decode", "training", "__init__"},
     "api": ALL,
-    "cli": ALL | {"__init__"},
+    "bench": ALL | {"__init__"},
+    "cli": ALL | {"bench", "__init__"},
     "__init__": ALL,
     "__main__": {"cli"},
 }
@@ -104,7 +105,16 @@ def test_only_one_module_knows_torchac():
 
 
 def test_only_media_knows_av():
-    assert {part(path) for path in MODULES if "av" in {n.split(".")[0] for n in imports(path)}} == {"media"}
+    """And the codecs that ours is compared with."""
+    found = {path.relative_to(PACKAGE) for path in MODULES if "av" in {n.split(".")[0] for n in imports(path)}}
+    others = {Path("bench/codecs/libav.py"), Path("bench/codecs/libav_work.py")}
+    assert {path.parts[0] for path in found - others} == {"media"}
+
+
+def test_measuring_is_not_needed():
+    """Nothing but the command line knows of it, and that only when asked."""
+    users = {part(path) for path in MODULES if any(name.split(".")[0] == "bench" for name in ours(path))}
+    assert users == {"bench", "cli"}
 
 
 BLOCK = """

@@ -1,113 +1,104 @@
-"""Pictures of docs/results/*.json: `python tools/plots.py` writes docs/plots/*.png and *.svg.
+"""Plots of results files of `nvc bench`: python tools/plots.py RESULTS.json [...] [--out docs/plots]
 
-R-D curves are PSNR (RGB, mean over frames) over bits per pixel of the whole file.
+Writes NAME.png, NAME_dark.png and NAME.svg for each plot of `nvcodec.bench.gallery`.
 """
 
 from __future__ import annotations
 
-import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import click
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from nvcodec.bench.figures import METRICS
+from nvcodec.bench.gallery import METRICS as USUAL
+from nvcodec.bench.gallery import plots_of
+from nvcodec.bench.results import load
+from nvcodec.bench.series import check, number
+from nvcodec.bench.style import save
+from nvcodec.errors import NvcodecError, SourceError, UsageError
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
-Rows = dict[str, dict[str, Any]]
-
-
-def rows_of(path: Path) -> Rows:
-    """The rows of a results file."""
-    rows: Rows = json.loads(path.read_text())["rows"]
-    return rows
+PLOTS = Path(__file__).resolve().parents[1] / "docs/plots"
+FORMATS = ("png", "svg")
 
 
-def curve(axes: Any, rows: list[dict[str, Any]], label: str, number: int) -> None:
-    """One R-D curve, by rate."""
-    points = sorted((row["bpp"], row["psnr_rgb"]) for row in rows)
-    axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=label, color=COLOURS[number % len(COLOURS)])
+class Formats(click.ParamType):  # type: ignore[type-arg]
+    """png, svg or both."""
+
+    name = "png,svg"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        chosen = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+        if set(chosen) - set(FORMATS):
+            self.fail(f"'{value}' is not png, svg or png,svg", param, ctx)
+        return chosen
 
 
-def dress(axes: Any, title: str) -> None:
-    """Labels that say what is shown."""
-    axes.set_title(title)
-    axes.set_xlabel("bits per pixel, whole file")
-    axes.set_ylabel("RGB PSNR, dB")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+@click.command("plots", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.argument("files", metavar="RESULTS.json...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=PLOTS, help="Folder to write to.  [default: docs/plots]"
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(tuple(METRICS)),
+    help=f"Of R-D curves; may be given several times. Other plots show the first.  [default: {', '.join(USUAL)}]",
+)
+@click.option("--bpp", type=click.FloatRange(0, min_open=True), help="Where plots at one rate look.  [default: median]")
+@click.option("--format", "formats", type=Formats(), default=FORMATS, help="What to write.  [default: png,svg]")
+def command(
+    files: tuple[Path, ...], out: Path, metrics: tuple[str, ...], bpp: float | None, formats: tuple[str, ...]
+) -> None:
+    """Draw everything that RESULTS.json has the numbers for.
+
+    Several files are drawn together; of rows with one key the last counts. Plots that are there are replaced.
+    """
+    rows = _rows(files)
+    for metric in metrics:
+        if all(number(row.get(metric)) is None for row in rows):
+            raise UsageError(f"nothing to plot: no row has a number for {metric}")
+    plots = plots_of({"rows": rows}, metrics or USUAL, bpp)
+    if not plots:
+        raise UsageError("nothing to plot: " + ("no row has a number to draw" if rows else "there are no rows"))
+    for name, build in plots.items():
+        for file in save(build, out, name, formats):
+            click.echo(str(out / file))
 
 
-def save(figure: Any, name: str) -> None:
-    """On an opaque ground, so that it is legible on a dark page too."""
-    folder = DOCS / "plots"
-    folder.mkdir(exist_ok=True)
-    figure.tight_layout()
-    for suffix in ("png", "svg"):
-        figure.savefig(folder / f"{name}.{suffix}", dpi=110, facecolor="white", metadata={"Date": None} if suffix == "svg" else None)  # fmt: skip # noqa: E501
-    plt.close(figure)
+def _rows(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Of all files, by key."""
+    rows: dict[Any, dict[str, Any]] = {}
+    for path in files:
+        found = load(path)["rows"]
+        try:
+            check(found)
+        except SourceError as error:
+            raise SourceError(f"{path}: {error}") from error
+        rows.update({row.get("key", (path, place)): row for place, row in enumerate(found)})
+    return list(rows.values())
 
 
-def plot_rd(path: Path) -> None:
-    """Presets and anchors of one clip."""
-    families: dict[str, list[dict[str, Any]]] = {}
-    for key, row in rows_of(path).items():
-        families.setdefault(key.rsplit(" ", 1)[0], []).append(row)
-    figure, axes = plt.subplots(figsize=(6.4, 4.4))
-    for number, (family, rows) in enumerate(families.items()):
-        curve(axes, rows, family, number)
-    axes.set_xscale("log")
-    frames = next(iter(rows_of(path).values()))["frames"]
-    dress(axes, f"{path.stem.removeprefix('rd_').replace('_', ' ')}, {frames} frames")
-    save(figure, path.stem)
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code of `nvcodec.errors`."""
+    try:
+        code = command.main(args=args, prog_name="plots", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", 130)
+    except NvcodecError as error:
+        return _fail(str(error), error.exit_code)
 
 
-def plot_figure5(path: Path) -> None:
-    """The four panels of the paper's Figure 5."""
-    rows = rows_of(path)
-    figure, panels = plt.subplots(2, 2, figsize=(10, 7.4))
-    frames = next(iter(rows.values()))["frames"]
-    clip = f"{path.stem.removeprefix('figure5_')}, {frames} frames"
-    for axes, (axis, title) in zip(
-        panels.flat,
-        (("lambda", "lambda"), ("patch", "patch size"), ("group", "group size"), ("steps", "iterations")),
-        strict=True,
-    ):
-        mine = {key: row for key, row in rows.items() if key.split()[0] == axis}
-        if axis == "lambda":
-            curve(axes, list(mine.values()), "lambda 1e-4 .. 1e-2", 0)
-        else:
-            for number, value in enumerate(dict.fromkeys(key.split()[1] for key in mine)):
-                chosen = [row for key, row in mine.items() if key.split()[1] == value]
-                curve(axes, chosen, f"{title} {'x ' if axis == 'steps' else ''}{value}", number)
-        dress(axes, f"{title}: {clip}")
-    save(figure, path.stem)
-
-
-def plot_adaptive(path: Path) -> None:
-    """Figure 3: bits of the inherited groups against motion, with the PSNR beside each clip."""
-    rows = sorted(rows_of(path).items(), key=lambda item: item[1]["motion_mse"])
-    figure, axes = plt.subplots(figsize=(6.4, 4.0))
-    for number, (name, row) in enumerate(rows):
-        axes.scatter(row["motion_mse"], row["bpp"], color=COLOURS[number], label=f"{name}: {row['psnr_rgb']:.1f} dB")
-    axes.set_xscale("log")
-    axes.set_xlabel("mean squared difference of consecutive frames")
-    axes.set_ylabel("bits per pixel, whole file")
-    axes.set_title("one network, one lambda")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    save(figure, path.stem)
-
-
-def main() -> None:
-    """All results that there are."""
-    for start, plot in (("rd_", plot_rd), ("figure5_", plot_figure5), ("adaptive_", plot_adaptive)):
-        for path in sorted((DOCS / "results").glob(f"{start}*.json")):
-            plot(path)
-            print(f"docs/plots/{path.stem}.png")
+def _fail(message: str, code: int) -> int:
+    print(f"plots: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

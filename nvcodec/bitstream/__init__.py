@@ -8,6 +8,7 @@
     index        where each group is
     chunks       framing: type, flags, length, checksums; finding the next chunk again after damage
     sequence     the rules that tie a record to those before it, one checker for both directions
+    damage       what was found wrong and passed over
     walk         one pass over the chunks of a file
     container    Reader and Writer
     survey       where the bytes of a file went

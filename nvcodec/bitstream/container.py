@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.chunks import ByteSource, ChunkHeader
+from nvcodec.bitstream.damage import Damage
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.index import IndexEntry, IndexWriter, unpack_index
 from nvcodec.bitstream.metadata import pack_meta
@@ -149,7 +150,7 @@ class Reader:
     def __init__(self, file: BinaryIO, *, recover: bool = False) -> None:
         self._source = ByteSource(file)
         self._recover = recover
-        self.damage: list[str] = []
+        self.damage: list[Damage] = []
         self.header = self._read_header()
         self._walk = self._new_walk()
         self._fresh = True  # the walk has not been given to `groups` yet
@@ -172,7 +173,7 @@ class Reader:
         except ChecksumError as error:
             if not self._recover:
                 raise
-            self.damage.append(str(error))
+            self.damage.append(Damage.of(error))
             return FileHeader()
 
     def _new_walk(self) -> Walk:
@@ -292,7 +293,7 @@ class Reader:
             if (len(entries), sum(entry.frame_count for entry in entries)) != (end.groups, end.frames):
                 raise MalformedError("the index does not add up to the totals of the file")
         except FormatError as error:
-            self._walk.note(f"{error}; it is rebuilt")
+            self._walk.note(Damage.of(error, "; it is rebuilt"))
             return None
         return entries
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.damage import Damage
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.records import ModelRecord, VideoRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
@@ -39,7 +40,7 @@ class GroupSize:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a file holds and where its bytes went. `damage` is empty and `complete` true for a whole file."""
+    """What a file holds and where its bytes went. `findings` is empty and `complete` true for a whole file."""
 
     header: FileHeader
     video: VideoRecord
@@ -48,7 +49,12 @@ class Survey:
     groups: tuple[GroupSize, ...]
     usage: dict[str, int]
     complete: bool
-    damage: tuple[str, ...]
+    findings: tuple[Damage, ...]
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What was found damaged, a line each: the findings without their kind."""
+        return tuple(map(str, self.findings))
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from nvcodec import limits
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.chunks import ByteSource, ChunkHeader
+from nvcodec.bitstream.damage import Damage, Kind
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.metadata import unpack_meta
 from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord
@@ -23,7 +24,7 @@ class Walk:
     where it should be, else by searching for the next header. Without, it is raised, by this step and all later ones.
     """
 
-    def __init__(self, source: ByteSource, recover: bool, damage: list[str]) -> None:
+    def __init__(self, source: ByteSource, recover: bool, damage: list[Damage]) -> None:
         self._source = source
         self._recover = recover
         self._damage = damage
@@ -40,10 +41,10 @@ class Walk:
         self.kept = 0  # the end of the last chunk that is no index or end record
         self.usage = Counter({"header": FileHeader.SIZE})  # bytes by kind; they add up to the place in the file
 
-    def note(self, message: str) -> None:
+    def note(self, damage: Damage) -> None:
         """Record damage, once."""
-        if len(self._damage) < MAX_NOTES and message not in self._damage:
-            self._damage.append(message)
+        if len(self._damage) < MAX_NOTES and damage not in self._damage:
+            self._damage.append(damage)
 
     def prelude(self) -> None:
         """Pass over the chunks before the first group; the video record is known then."""
@@ -64,7 +65,7 @@ class Walk:
                 self._failure = error
                 raise
             group = None
-            self.note(str(error))
+            self.note(Damage.of(error))
             self.usage["damaged"] += self._source.position - self._at
         self._at = self._source.position
         return group
@@ -104,7 +105,7 @@ class Walk:
             return self._source.payload(header)
         except FormatError as error:
             if header.type == chunks.INDEX and isinstance(error, ChecksumError):
-                self.note(str(error))  # the index is advisory: a file without one is as good
+                self.note(Damage.of(error))  # the index is advisory: a file without one is as good
                 return self._source.read(header.length + 4)[:-4]
             if self._recover:
                 self._pass_payload(header)
@@ -169,7 +170,7 @@ class Walk:
         due = self.sequence.groups
         self.sequence.add_group(group)
         if group.number > due:
-            self.note(f"groups {due} to {group.number - 1} are lost")
+            self.note(Damage(Kind.LOST, f"groups {due} to {group.number - 1} are lost", due))
         coded = 0
         for section in group.sections:
             self.usage[section.kind.name.lower()] += len(section.data)
@@ -178,12 +179,13 @@ class Walk:
         return group
 
     def _accept_end(self, payload: bytes) -> None:
+        end = EndRecord.unpack(payload)
         try:
-            self.sequence.check_end(EndRecord.unpack(payload))
+            self.sequence.check_end(end)
         except MalformedError as error:
             if not self._recover:
                 raise
-            self.note(str(error))
+            self.note(Damage(Kind.TOTALS, str(error)))
         self.ended = self.complete = True
 
     def _check_tail(self) -> None:
@@ -194,5 +196,5 @@ class Walk:
                 raise MalformedError("bytes follow the end record")
             extra += len(piece)
         if extra:
-            self.note(f"{extra} bytes follow the end record")
+            self.note(Damage(Kind.DAMAGED, f"{extra} bytes follow the end record"))
             self.usage["damaged"] += extra

@@ -127,7 +127,7 @@ class _Run:
 
     def raise_loss(self) -> None:
         """With --recover: nothing where every frame that was asked for is there."""
-        damage = self._video.damage
+        damage = self._video.findings
         at_end = self._due != self._stop and (
             not self._video.complete or totals_disagree(damage) or last_left_out(damage) > self._last
         )

@@ -43,9 +43,9 @@ def command(file: str, as_json: bool, all_groups: bool) -> None:
         lines += _video_lines(survey) + _model_lines(survey) + _group_lines(survey.groups, all_groups)
         lines += _usage_lines(survey) + [f"damage     {line}" for line in survey.damage]
         print("\n".join(lines), flush=True)
-    damaged = survey.usage.get("damaged", 0) or totals_disagree(list(survey.damage))
+    damaged = survey.usage.get("damaged", 0) or totals_disagree(survey.findings)
     if damaged or not survey.complete:
-        raise loss(list(survey.damage))
+        raise loss(survey.findings)
 
 
 def _version(survey: Survey) -> str:

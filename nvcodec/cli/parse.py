@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import click
 
+from nvcodec.bitstream.damage import Damage, Kind
 from nvcodec.errors import ChecksumError, FormatError, TruncatedError
 
 
@@ -32,20 +34,19 @@ WHOLE = (0, None)
 """All frames."""
 
 
-def loss(damage: list[str]) -> FormatError:
+def loss(damage: Sequence[Damage]) -> FormatError:
     """The error that stands for what was lost: a cut where there is nothing worse, else damage."""
-    cut = all(line.startswith("the file ends") for line in damage)
+    cut = all(found.kind is Kind.CUT for found in damage)
     error = TruncatedError if cut else ChecksumError
-    first = damage[0] if damage else "the file ends before its end record"
+    first = str(damage[0]) if damage else "the file ends before its end record"
     return error(first + (f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""))
 
 
-def last_left_out(damage: list[str]) -> int:
+def last_left_out(damage: Sequence[Damage]) -> int:
     """The number of the last group that is there but cannot be decoded; -1 where there is none."""
-    found = [re.match(r"group (\d+) is left out", line) for line in damage]
-    return max((int(match[1]) for match in found if match), default=-1)
+    return max((found.group for found in damage if found.kind is Kind.LEFT_OUT and found.group is not None), default=-1)
 
 
-def totals_disagree(damage: list[str]) -> bool:
+def totals_disagree(damage: Sequence[Damage]) -> bool:
     """Whether the end record counts groups that were not found."""
-    return any(line.startswith("the file says it has") for line in damage)
+    return any(found.kind is Kind.TOTALS for found in damage)

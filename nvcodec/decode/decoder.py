@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.damage import Damage, Kind
 from nvcodec.bitstream.records import UNKNOWN, GroupRecord, VideoRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, model_entry
 from nvcodec.decode import render
@@ -87,8 +88,8 @@ class Decoder:
         self._initial: dict[int, State] = {}
 
     @property
-    def damage(self) -> list[str]:
-        """What was found damaged, a line each."""
+    def damage(self) -> list[Damage]:
+        """What was found damaged."""
         return self.reader.damage
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
@@ -150,7 +151,7 @@ class Decoder:
             if not whole:
                 if not self._recover:
                     raise FormatError(f"group {record.number} inherits from a group that is not there")
-                self.damage.append(f"group {record.number} is left out: the group that it inherits from is lost")
+                self._leave_out(record, "the group that it inherits from is lost")
                 state = None
                 continue
             try:
@@ -163,13 +164,16 @@ class Decoder:
             except FormatError as error:
                 if not self._recover:
                     raise
-                self.damage.append(f"group {record.number} is left out: {error}")
+                self._leave_out(record, str(error))
                 state = None
                 continue
             expected, model_index = record.number + 1, record.model
             yield _Ready(record, state)
             if stop is not None and record.first_frame + record.frame_count >= stop:
                 return
+
+    def _leave_out(self, record: GroupRecord, why: str) -> None:
+        self.damage.append(Damage(Kind.LEFT_OUT, f"group {record.number} is left out: {why}", record.number))
 
     def _model(self, index: int) -> Backbone:
         if index not in self._models:

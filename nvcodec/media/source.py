@@ -10,6 +10,8 @@ from nvcodec.errors import SourceError
 from nvcodec.media.base import Source
 from nvcodec.media.libav_source import LibavSource
 from nvcodec.media.png import PngSource
+from nvcodec.media.raw import SUFFIX as RAW_SUFFIX
+from nvcodec.media.raw import RawSource
 from nvcodec.media.y4m import MAGIC, Y4mSource
 
 __all__ = ["Source", "open_source"]
@@ -18,7 +20,9 @@ _NVC_MAGIC = b"\x9dNVC"
 
 
 def open_source(path: str | os.PathLike[str], *, rate: Fraction | int | None = None) -> Source:
-    """Open a video file, a folder of PNG pictures, a .y4m file, or '-' for y4m on standard input.
+    """Open a video file, a folder of PNG pictures, a .y4m file, a .yuv file, or '-' for y4m on standard input.
+
+    A .yuv file says in its name what it holds, see `nvcodec.media.raw`.
 
     rate: frames per second. A PNG folder has 25 unless it is given; for a file it replaces the time stamps by a
     constant rate. The result gives `.info`, `.frame_count`, `.has_audio`, `.notes`, `.digest()` and, iterated, Frames.
@@ -47,4 +51,6 @@ def open_source(path: str | os.PathLike[str], *, rate: Fraction | int | None = N
         raise SourceError(f"{name}: this is an .nvc file already; decode it with `nvc decode`")
     if start == MAGIC or name.lower().endswith(".y4m"):
         return Y4mSource(name, rate)
+    if name.lower().endswith(RAW_SUFFIX):
+        return RawSource(name, rate)
     return LibavSource(name, rate)

@@ -1,0 +1,94 @@
+"""Our own codec: any preset and model, with the encoder's settings as options."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import nvcodec
+from nvcodec.bench import worker
+from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Scale, Spec, StreamInfo, check_preset
+from nvcodec.encode.settings import EncodeSettings
+from nvcodec.errors import UsageError
+from nvcodec.training.presets import PRESETS
+
+_NOT_OPTIONS = ("preset", "bpp", "psnr", "lam", "keyint", "start", "stop", "threads", "seed")  # the harness sets them
+OPTIONS = {field.name: field for field in dataclasses.fields(EncodeSettings) if field.name not in _NOT_OPTIONS}
+
+
+class OwnCodec(Codec):
+    """`nvcodec`; its own quality scale is the paper's lambda."""
+
+    kinds = ("bpp", "psnr", "quality")
+    neural = True
+    suffix = ".nvc"
+    scale = Scale("lambda", 0.0, 1.0, 0.0)
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        check_preset(spec, tuple(PRESETS))
+        self._options = {name: _value(name, text) for name, text in spec.options.items()}
+        EncodeSettings(preset=spec.preset, **self._options)  # wrong values are told here, before any work
+
+    def missing(self) -> str | None:
+        return None
+
+    def versions(self) -> dict[str, str]:
+        import torch
+
+        return {"nvcodec": nvcodec.__version__, "torch": torch.__version__}
+
+    def settings(self, task: Encode) -> EncodeSettings:
+        """Of the encoder."""
+        keyint = 0
+        if task.intra_period:
+            group = self._options.get("group") or PRESETS[self.spec.preset].group
+            keyint, rest = divmod(task.intra_period, group)
+            if rest:
+                raise UsageError(
+                    f"{self.label}: an intra period of {task.intra_period} frames is not a whole number of groups of "
+                    f"{group}; set the option group="
+                )
+        asked = {"lam" if task.rate.kind == "quality" else task.rate.kind: task.rate.value}
+        common = {"keyint": keyint, "threads": task.threads, "seed": task.seed}
+        return EncodeSettings(preset=self.spec.preset, **common, **asked, **self._options)
+
+    def encode(self, task: Encode) -> Job:
+        arguments = {
+            "source": str(task.source),
+            "target": str(task.target),
+            "settings": dataclasses.asdict(self.settings(task)),
+        }
+        return worker.job(task.scratch, "own_work.encode", arguments)
+
+    def decode(self, task: Decode) -> Job:
+        arguments = {
+            "stream": str(task.stream),
+            "target": str(task.target),
+            "device": self._options.get("device", "auto"),
+            "threads": task.threads,
+        }
+        return worker.job(task.scratch, "own_work.decode", arguments)
+
+    def stream(self, task: Encode, report: dict[str, Any]) -> StreamInfo:
+        groups = report["groups"]
+        sizes = [group["bytes"] / group["frames"] for group in groups for _ in range(group["frames"])]
+        told = ("model", "config", "parameters", "settings", "psnr_training_gap", "bpp_inherited")
+        return StreamInfo(
+            payload=sum(group["bytes"] for group in groups),
+            frame_bytes=tuple(sizes),
+            usage=report["usage"],
+            groups=groups,
+            extra={name: report[name] for name in told},
+        )
+
+
+def _value(name: str, text: str) -> int | float | str:
+    """An option's value in the type of the setting."""
+    if name not in OPTIONS:
+        raise UsageError(f"nvcodec has no option {name}; it has {', '.join(OPTIONS)}")
+    kind = str(OPTIONS[name].type)
+    try:
+        return int(text) if "int" in kind else float(text) if "float" in kind else text
+    except ValueError:
+        raise UsageError(f"nvcodec: {name}={text} is not a number") from None
