@@ -155,7 +155,8 @@ def test_a_decoder_that_gives_something_else_the_second_time_is_no_row(reference
             job = self._codec.decode(task)
             if next(count) == 0:
                 return job
-            words = f"import subprocess\nsubprocess.run({list(job.command)!r})\nopen({str(task.target)!r}, 'ab').write(b'x')"
+            words = f"import subprocess\nsubprocess.run({list(job.command)!r})\n"
+            words += f"open({str(task.target)!r}, 'ab').write(b'x')"
             return Job(python_job(words).command, job.report, job.environment)
 
     with pytest.raises(VerifyError, match="gave another file"):

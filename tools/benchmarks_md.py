@@ -27,7 +27,7 @@ every metric, the settings of every row, the digests of clips and streams, versi
 over frames, of RGB with replicated chroma and of the planes; MS-SSIM is of RGB; VMAF is the default model's, which is
 made for pictures larger than these; bpp is all bytes of the file x 8 / pixels. Every file was decoded from disk and
 verified before it was timed. Speeds are medians, and of a machine that does other things too: they say which of two is
-faster where they are far apart. What was tried on the way, and what is not good enough yet, is in `docs/experiments.md`.
+faster where they are far apart. What was tried on the way, and what is not good enough, is in `docs/experiments.md`.
 
 All codecs get the same frames as 8 bit yuv420p, one pass at constant quality, with the threads of the whole machine and
 no random-access point but the first. x264 and x265 run with their defaults, which serve the eye rather than PSNR;
@@ -178,8 +178,8 @@ def agreement(names: Iterable[str]) -> str:
     """Training against decoding."""
     gaps = [row["psnr_training_gap"] for name in names for row in load(name)["rows"] if "psnr_training_gap" in row]
     return (
-        "\n## PSNR in training is the PSNR of the file\n\nLargest difference, over every group of every encode in these "
-        "results, between the training network's own output (in the video's pixel format) and the decoded file: "
+        "\n## PSNR in training is the PSNR of the file\n\nLargest difference, over every group of every encode in "
+        "these results, between the training network's own output (in the video's pixel format) and the decoded file: "
         f"{max(gaps):.6f} dB.\n"
     )
 

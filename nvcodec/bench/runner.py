@@ -30,7 +30,7 @@ from nvcodec.media.source import open_source
 from nvcodec.media.y4m import file_digest
 from nvcodec.metrics import bpp
 
-LONG = 30.0  # seconds of all timed runs of a row's encoder, or decoder
+LONG = 120.0  # seconds of all timed runs of a row's encoder, or decoder
 AGREEMENT = 1e-3  # dB between our encoder's report and the measured file
 Tell = Callable[[str], None]
 
@@ -175,7 +175,9 @@ class Runner:
         with open_source(reference.path) as source, open_source(decoded) as result:
             if result.info.pixel_format != "yuv420p":
                 raise VerifyError(f"{codec.label}: decodes to {result.info.pixel_format}, not to yuv420p")
-            quality = measure(source, result, source.info, result.info, ms_ssim=options.ms_ssim, threads=options.threads)
+            quality = measure(
+                source, result, source.info, result.info, ms_ssim=options.ms_ssim, threads=options.threads
+            )
         if quality.frames != reference.frames or len(stream.frame_bytes) != reference.frames:
             raise VerifyError(f"{codec.label}: {quality.frames} of {reference.frames} frames came out")
         told, found = encode.report.get("psnr_rgb"), quality.values["psnr_rgb"]
@@ -218,6 +220,7 @@ def _run(job: Job) -> _Run:
 
 def _speed(runs: list[_Run], pixels: int, apart: str) -> dict[str, Any]:
     """Medians over runs; `apart` is the part of the time that was input or output, where it is known."""
+
     def median(values: Iterable[float]) -> float:
         return float(statistics.median(values))
 

@@ -89,7 +89,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
     type=click.IntRange(1, 99),
     default=3,
     show_default=True,
-    help="Timed runs that medians are taken of; one where they would take over 30 s.",
+    help="Timed runs that medians are taken of; one where they would take over 2 minutes.",
 )
 @click.option("--vmaf/--no-vmaf", default=True, help="Measure VMAF where it can be had.  [default: yes]")
 @click.option("--ms-ssim/--no-ms-ssim", default=True, help="Measure MS-SSIM where it can be had.  [default: yes]")

@@ -14,7 +14,6 @@ from nvcodec.cli.console import Console, count, print_json
 from nvcodec.cli.info import POINTS
 from nvcodec.cli.parse import WHOLE, FrameRange
 from nvcodec.errors import TargetError, UsageError
-from nvcodec.metrics import DEFINITIONS
 
 if TYPE_CHECKING:
     from nvcodec.bench.compare import Comparison, Side
@@ -240,6 +239,8 @@ def _side_dict(side: Side) -> dict[str, Any]:
 
 def _as_dict(result: Comparison) -> dict[str, Any]:
     """Everything, by name. A metric that is null and not in "missing" is infinite: nothing differs."""
+    from nvcodec.metrics import DEFINITIONS
+
     quality, how = result.quality, result.alignment
     named = (*quality.values, "bpp")
     return {

@@ -13,7 +13,6 @@ from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Scale, Spec, S
 from nvcodec.bench.codecs.libav import LONGEST
 from nvcodec.errors import NvcodecError
 
-
 LONGEST_VVC = 9984  # a multiple of VVenC's own group of 32
 
 

@@ -10,14 +10,13 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from nvcodec.bench.clock import Stopwatch
 from nvcodec.errors import NvcodecError, UsageError
-from nvcodec.media.pixels import read_planes
+from nvcodec.media.pixels import make_picture, read_planes
 from nvcodec.media.y4m import Y4mSink, Y4mSource
 from nvcodec.video import Frame, VideoInfo
 
@@ -61,11 +60,7 @@ def _stream(
 def _packets(stream: VideoStream, frames: Iterable[Frame], info: VideoInfo) -> Iterator[Any]:
     """Everything that the encoder gives."""
     for number, frame in enumerate(frames):
-        picture = av.VideoFrame(info.width, info.height, info.pixel_format)
-        for plane, values in zip(picture.planes, frame.planes, strict=True):
-            rows = np.zeros((plane.height, plane.line_size), np.uint8)
-            rows[:, : values.shape[1]] = values
-            plane.update(rows)
+        picture = make_picture(frame, info)
         picture.pts = number
         picture.time_base = stream.codec_context.time_base
         yield from stream.encode(picture)

@@ -27,7 +27,7 @@ class OwnCodec(Codec):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         check_preset(spec, tuple(PRESETS))
-        self._options = {name: _value(name, text) for name, text in spec.options.items()}
+        self._options: dict[str, Any] = {name: _value(name, text) for name, text in spec.options.items()}
         EncodeSettings(preset=spec.preset, **self._options)  # wrong values are told here, before any work
 
     def missing(self) -> str | None:
@@ -49,9 +49,9 @@ class OwnCodec(Codec):
                     f"{self.label}: an intra period of {task.intra_period} frames is not a whole number of groups of "
                     f"{group}; set the option group="
                 )
-        asked = {"lam" if task.rate.kind == "quality" else task.rate.kind: task.rate.value}
-        common = {"keyint": keyint, "threads": task.threads, "seed": task.seed}
-        return EncodeSettings(preset=self.spec.preset, **common, **asked, **self._options)
+        asked: dict[str, Any] = {"lam" if task.rate.kind == "quality" else task.rate.kind: task.rate.value}
+        asked |= {"preset": self.spec.preset, "keyint": keyint, "threads": task.threads, "seed": task.seed}
+        return EncodeSettings(**asked, **self._options)
 
     def encode(self, task: Encode) -> Job:
         arguments = {
