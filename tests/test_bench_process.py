@@ -49,7 +49,8 @@ def test_failures_are_one_line():
         run(["/nowhere/program"])
 
 
-def test_an_interrupt_ends_the_command_too(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_command_ends_with_the_one_that_asked_for_it(tmp_path, how):
     """Nothing goes on in the background."""
     mark = tmp_path / "pid"
     code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
@@ -59,7 +60,7 @@ def test_an_interrupt_ends_the_command_too(tmp_path):
     while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)
     child = int(mark.read_text())
-    os.kill(ours.pid, signal.SIGINT)
+    os.kill(ours.pid, how)
     ours.wait(30)
     while time.monotonic() < deadline:
         try:

@@ -207,7 +207,7 @@ def test_recovery_says_what_is_lost():
     start = SPANS[4][1]
     assert [str(found) for found in reader.damage] == [
         f"the payload of the chunk GRUP at byte {start} is damaged: its checksum does not match",
-        "groups 1 to 1 are lost",
+        "group 1 is lost",
     ]
     assert [(found.kind, found.group) for found in reader.damage] == [(Kind.DAMAGED, None), (Kind.LOST, 1)]
     assert list(reader.groups()) and len(reader.damage) == 2  # a second pass adds nothing

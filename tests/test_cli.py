@@ -13,6 +13,7 @@ from nvc_samples import FRAMES, SIZE
 
 import nvcodec
 from nvcodec.cli.console import duration, to_json
+from nvcodec.cli.main import COMMANDS
 
 pytest_plugins = ("cli_fixtures",)
 
@@ -31,7 +32,7 @@ def importable(monkeypatch):
 def test_help_and_version(run):
     code, out, _ = run("--version")
     assert (code, out) == (0, f"nvc {nvcodec.__version__}\n")
-    for command in ([], ["encode"], ["decode"], ["info"]):
+    for command in ([], *([name] for name in COMMANDS)):
         code, out, _ = run(*command, "--help")
         assert code == 0 and "Usage: nvc" in out
     assert run()[0] == 2

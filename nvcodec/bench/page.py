@@ -20,6 +20,7 @@ from nvcodec.bench.quality import Quality
 from nvcodec.bench.report import Reference, Report
 from nvcodec.bench.sections import by_frame_section, bytes_section, groups_section, samples_section
 from nvcodec.bitstream.records import ModelRecord
+from nvcodec.bitstream.registry import COLOUR_POINTS, colour_point
 from nvcodec.metrics import DEFINITIONS
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -32,7 +33,6 @@ LABELS = {
     "ms_ssim_y": "Y MS-SSIM",
     "vmaf": "VMAF",
 }
-POINTS = {0: "identity", 1: "BT.709", 2: "unspecified", 5: "BT.601", 6: "BT.601", 9: "BT.2020"}
 
 
 def html(report: Report) -> str:
@@ -179,10 +179,7 @@ def _file(report: Report) -> str:
     survey, info = report.survey, report.info
     header, colour = survey.header, info.color
     features = f"incompatible {header.incompatible}, compatible {header.compatible}, advisory {header.advisory}"
-    points = ", ".join(
-        f"{what} {POINTS.get(code, 'H.273')} ({code})"
-        for what, code in (("primaries", colour.primaries), ("transfer", colour.transfer), ("matrix", colour.matrix))
-    )
+    points = ", ".join(f"{kind} {colour_point(kind, getattr(colour, kind))}" for kind in COLOUR_POINTS)
     rows = [
         ("SHA-256", f"<code>{report.digest}</code>"),
         ("Size", count(survey.size, "byte")),

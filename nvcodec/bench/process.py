@@ -18,17 +18,22 @@ from pathlib import Path
 from nvcodec.errors import NvcodecError
 
 _LAUNCHER = """
-import json, os, signal, sys, time
+import json, os, signal, sys, threading, time
 out, command = sys.argv[1], sys.argv[2:]
+nothing = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
 began = time.perf_counter()
 try:
-    pid = os.posix_spawnp(command[0], command, os.environ)
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=nothing)
 except OSError as error:
     sys.exit(f"{command[0]}: {error.strerror}")
-def stop(number, frame):
-    os.kill(pid, number)
+def stop(*_):
+    os.kill(pid, signal.SIGTERM)
+def watch():  # standard input is a pipe that ends when the one who asked for all this has ended, however it did
+    os.read(0, 1)
+    stop()
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
+threading.Thread(target=watch, daemon=True).start()
 _, status, usage = os.wait4(pid, 0)
 wall = time.perf_counter() - began
 unit = 1 if sys.platform == "darwin" else 1024
@@ -53,19 +58,19 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     with tempfile.TemporaryDirectory(prefix="nvc-bench-") as folder:
         result, log = Path(folder) / "cost.json", Path(folder) / "log"
         with open(log, "wb") as output:
-            process = subprocess.Popen(
+            started = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(result), *command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
             )
-            try:
-                process.wait()
-            except BaseException:
-                process.terminate()
-                process.wait()
-                raise
+            with started as process:
+                try:
+                    process.wait()
+                except BaseException:
+                    process.terminate()
+                    raise
         text = log.read_text(encoding="utf-8", errors="replace")
         cost = json.loads(result.read_text()) if result.exists() else {"code": 127}
         if cost["code"] != 0:

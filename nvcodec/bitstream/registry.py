@@ -96,6 +96,19 @@ def model_named(name: str) -> ModelEntry:
     raise UsageError(f"there is no model '{name}'; there are: {', '.join(e.name for e in MODELS.values())}")
 
 
+COLOUR_POINTS = {
+    "primaries": {1: "BT.709", 2: "unspecified", 5: "BT.601-625", 6: "BT.601-525", 9: "BT.2020", 12: "P3"},
+    "transfer": {1: "BT.709", 2: "unspecified", 6: "BT.601", 8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"},
+    "matrix": {0: "RGB", 1: "BT.709", 2: "unspecified", 5: "BT.601", 6: "BT.601", 9: "BT.2020"},
+}
+"""Names of the usual code points of ITU-T H.273."""
+
+
+def colour_point(kind: str, code: int) -> str:
+    """A code point as people know it: BT.709 (1)."""
+    return f"{COLOUR_POINTS[kind].get(code, 'H.273')} ({code})"
+
+
 _Id = TypeVar("_Id", bound=IntEnum)
 
 

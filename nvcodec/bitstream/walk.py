@@ -170,7 +170,9 @@ class Walk:
         due = self.sequence.groups
         self.sequence.add_group(group)
         if group.number > due:
-            self.note(Damage(Kind.LOST, f"groups {due} to {group.number - 1} are lost", due))
+            last = group.number - 1
+            told = f"group {due} is lost" if last == due else f"groups {due} to {last} are lost"
+            self.note(Damage(Kind.LOST, told, due))
         coded = 0
         for section in group.sections:
             self.usage[section.kind.name.lower()] += len(section.data)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nvcodec.bitstream.registry import colour_point
 from nvcodec.cli.console import Console, count, print_json
-from nvcodec.cli.info import POINTS
 from nvcodec.cli.parse import WHOLE, FrameRange
 from nvcodec.errors import TargetError, UsageError
 
@@ -216,9 +216,8 @@ def _matrices(result: Comparison) -> str:
     """How either became RGB."""
     words = []
     for side in (result.reference, result.test):
-        name = POINTS["matrix"].get(side.matrix, "H.273")
         declared = "" if side.matrix == side.info.color.matrix else ", not declared"
-        words.append(f"{name} ({side.matrix}{declared})")
+        words.append(colour_point("matrix", side.matrix) + declared)
     return f"RGB by matrix {words[0]}" + ("" if words[0] == words[1] else f" of the reference, {words[1]} of the test")
 
 

@@ -115,9 +115,9 @@ def command(
 ) -> None:
     """Encode SOURCE to TARGET.nvc.
 
-    SOURCE is any video file, a folder of PNG pictures, a .y4m file, or - for y4m on standard input. Audio is not coded.
-    Ask for a rate by one of --bpp, --psnr and --lambda. An encode that was interrupted leaves its finished groups on
-    disk, where --resume finds them.
+    SOURCE is any video file, a folder of PNG pictures, a .y4m file, a raw .yuv file with its size in its name (such as
+    NAME_1920x1080_120fps.yuv), or - for y4m on standard input. Audio is not coded. Ask for a rate by one of --bpp,
+    --psnr and --lambda. An encode that was interrupted leaves its finished groups on disk, where --resume finds them.
     """
     settings = EncodeSettings(start=frames[0], stop=frames[1], **options)
     if report is not None:

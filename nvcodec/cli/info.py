@@ -10,6 +10,7 @@ import click
 
 from nvcodec.api import info
 from nvcodec.bitstream.records import UNKNOWN, ModelRecord, Ratio, VideoRecord
+from nvcodec.bitstream.registry import COLOUR_POINTS, colour_point
 from nvcodec.bitstream.survey import GroupSize, Survey
 from nvcodec.cli.console import count, print_json, to_json
 from nvcodec.cli.parse import loss, totals_disagree
@@ -17,11 +18,6 @@ from nvcodec.cli.parse import loss, totals_disagree
 CHROMA = ("gray", "4:2:0", "4:2:2", "4:4:4")
 RANGE = ("unspecified", "limited", "full")
 LOCATION = ("unspecified", "left", "center", "top left", "top", "bottom left", "bottom")
-POINTS = {
-    "primaries": {1: "BT.709", 2: "unspecified", 5: "BT.601-625", 6: "BT.601-525", 9: "BT.2020", 12: "P3"},
-    "transfer": {1: "BT.709", 2: "unspecified", 6: "BT.601", 8: "linear", 13: "sRGB", 16: "PQ", 18: "HLG"},
-    "matrix": {0: "RGB", 1: "BT.709", 2: "unspecified", 5: "BT.601", 6: "BT.601", 9: "BT.2020"},
-}
 SHOWN = 40  # groups in the table, unless all are asked for
 
 
@@ -60,17 +56,13 @@ def _ratio(ratio: Ratio, sign: str = "/") -> str:
     return "unknown" if ratio == UNKNOWN else f"{ratio[0]}{sign}{ratio[1]}"
 
 
-def _point(kind: str, code: int) -> str:
-    return f"{kind} {POINTS[kind].get(code, 'H.273')} ({code})"
-
-
 def _video_lines(survey: Survey) -> list[str]:
     video = survey.video
     first = [f"{video.width}x{video.height}", f"{video.bit_depth} bit {CHROMA[video.chroma]}"]
     first += [count(survey.frames, "frame"), f"{_ratio(video.rate)} fps", f"time base {_ratio(video.time_base)}"]
     if video.rate != UNKNOWN:
         first.append(f"{survey.frames * video.rate[1] / video.rate[0]:.2f} s")
-    colour = [_point(kind, getattr(video, kind)) for kind in POINTS]
+    colour = [f"{kind} {colour_point(kind, getattr(video, kind))}" for kind in COLOUR_POINTS]
     colour += [f"range {RANGE[video.range]}", f"chroma at {LOCATION[video.chroma_location]}"]
     lines = [f"video      {', '.join(first)}", f"colour     {', '.join(colour)}"]
     if video.rotation or video.sample_aspect != UNKNOWN:
