@@ -339,6 +339,8 @@ def test_tool_writes_and_names_its_files(tmp_path):
     one = run(tmp_path, "b.json", "--out", "one", "--metric", "psnr_y", "--format", "svg")
     assert both.stdout.split() == [name.replace("plots/", "again/") for name in names[2::3]]
     assert len(one.stdout.split()) == 3
+    few = run(tmp_path, "b.json", "--out", "few", "--only", "rd_*", "--only", "bytes_*", "--format", "svg")
+    assert {path.name.partition("_")[0] for path in (tmp_path / "few").iterdir()} == {"rd", "bytes"}, few.stderr
     for path in (tmp_path / "one").iterdir():  # rows that are in both files count once
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
@@ -354,6 +356,7 @@ def test_tool_writes_and_names_its_files(tmp_path):
         ('{"format": 1, "rows": [], "provenance": [], "bd": []}', [], 2, "nothing to plot: there are no rows"),
         (json.dumps(results()), ["--metric", "vmaf"], 2, "no row has a number for vmaf"),
         (json.dumps(results()), ["--metric", "ssim"], 2, "Invalid value for '--metric'"),
+        (json.dumps(results()), ["--only", "rd"], 2, "no plot is named rd; there are rd_psnr_rgb"),
         (json.dumps(results()), ["--format", "gif"], 2, "'gif' is not png, svg or png,svg"),
         (json.dumps(results()), ["--format", "svg", "--out", "r.json"], 4, "r.json"),
     ],

@@ -102,6 +102,32 @@ def test_shrinking_stops_at_the_base():
     assert torch.allclose(latent, torch.tensor([3.0, -2.0, 0.0, 13.9]))
 
 
+def test_bits_never_drive_residuals_apart():
+    """Where zeros are rarer than ones, a zero is the dearer symbol; moving away from it would never end."""
+    latent = torch.where(torch.arange(400) % 2 == 0, 1.0, -1.0)
+    rate = ResidualRate([torch.zeros(400)])
+    rate.refresh([latent])
+    z, d = tables.fit(tables.histogram(latent.numpy().astype(np.int32), K_MAX))
+    assert tables.bits(z, d, K_MAX)[1] < tables.bits(z, d, K_MAX)[0]
+    rate.shrink([latent], [1e6])
+    assert latent.abs().max() <= 1
+
+
+@pytest.mark.parametrize("rate", [30.0, math.nan])
+def test_training_that_makes_it_worse_is_undone(rate):
+    """A group that inherits then costs next to nothing, and is no worse than the one before."""
+    model, _, _, target, mask = setting()
+    before = run(FitSettings(60, lam=1e-5)).parameters
+    seen = []
+    how = FitSettings(20, muon=False, rate=rate, lam=1e-5)
+    result = fit(model, before, before.latents, target, mask, how, lambda *event: seen.append(event))
+    assert len(seen) < 20 or seen[-1][1] > seen[0][1], "the example is one that diverges"
+    assert result.mse == pytest.approx(seen[0][1], rel=1e-4)
+    for found, start in zip(result.parameters.latents, before.latents, strict=True):
+        assert np.array_equal(found, start)
+    assert result.bits < 20 * len(before.latents)
+
+
 def test_noisy_gradient_pulls_towards_the_base():
     base = torch.zeros(2000)
     latent = torch.cat((torch.full((1000,), 5.0), torch.full((1000,), -0.9)))

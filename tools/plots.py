@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,15 @@ class Formats(click.ParamType):  # type: ignore[type-arg]
     help=f"Of R-D curves; may be given several times. Other plots show the first.  [default: {', '.join(USUAL)}]",
 )
 @click.option("--bpp", type=click.FloatRange(0, min_open=True), help="Where plots at one rate look.  [default: median]")
+@click.option("--only", multiple=True, metavar="PATTERN", help="Only plots of such names, as rd_*; several add up.")
 @click.option("--format", "formats", type=Formats(), default=FORMATS, help="What to write.  [default: png,svg]")
 def command(
-    files: tuple[Path, ...], out: Path, metrics: tuple[str, ...], bpp: float | None, formats: tuple[str, ...]
+    files: tuple[Path, ...],
+    out: Path,
+    metrics: tuple[str, ...],
+    bpp: float | None,
+    only: tuple[str, ...],
+    formats: tuple[str, ...],
 ) -> None:
     """Draw everything that RESULTS.json has the numbers for.
 
@@ -64,7 +71,10 @@ def command(
     plots = plots_of({"rows": rows}, metrics or USUAL, bpp)
     if not plots:
         raise UsageError("nothing to plot: " + ("no row has a number to draw" if rows else "there are no rows"))
-    for name, build in plots.items():
+    chosen = {name: build for name, build in plots.items() if not only or any(fnmatch(name, part) for part in only)}
+    if not chosen:
+        raise UsageError(f"no plot is named {' or '.join(only)}; there are {', '.join(plots)}")
+    for name, build in chosen.items():
         for file in save(build, out, name, formats):
             click.echo(str(out / file))
 

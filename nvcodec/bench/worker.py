@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def main(arguments: list[str]) -> int:
     except NvcodecError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        print(
+            f"{type(error).__name__}: {error} in {place.name} (a bug; nvc --debug encode shows where)", file=sys.stderr
+        )
+        return 1
     Path(report).write_text(json.dumps(result))
     return 0
 

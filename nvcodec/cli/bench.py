@@ -237,16 +237,20 @@ def _row_line(row: dict[str, Any]) -> str:
 
 
 def _bd_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """BD-rates with their overlap, or why there is none."""
+    """A line for each codec and clip: BD-rates with the range and the share of both ranges that they are of."""
+    pairs: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        what = f"{row['clip']}: {row['test']} against {row['anchor']}, {BD_NAMES.get(row['metric'], row['metric'])}:"
-        if row["rate_percent"] is None:
-            yield f"{what} no BD-rate: {row['reason']}"
-            continue
-        places = 4 if row["metric"].startswith("ms_ssim") else 2
-        low, high = (f"{end:.{places}f}" for end in row["overlap"])
-        share = 100 * row["overlap_share"]
-        yield f"{what} BD-rate {row['rate_percent']:+.1f} % over {low}..{high} ({share:.0f} % of both ranges)"
+        pairs.setdefault((row["clip"], row["reference"], str(row["intra_period"]), row["test"]), []).append(row)
+    for (clip, _, _, test), found in pairs.items():
+        told = [_bd_words(row) for row in found if row["rate_percent"] is not None]
+        words = ", ".join(told) or f"none: {found[0]['reason']}"
+        yield f"{clip}: BD-rate of {test} against {found[0]['anchor']}: {words}"
+
+
+def _bd_words(row: dict[str, Any]) -> str:
+    low, high = (f"{end:.{4 if row['metric'].startswith('ms_ssim') else 2}f}" for end in row["overlap"])
+    share = 100 * row["overlap_share"]
+    return f"{BD_NAMES.get(row['metric'], row['metric'])} {row['rate_percent']:+.1f} % ({low}..{high}, {share:.0f} %)"
 
 
 def _list_codecs() -> None:

@@ -60,7 +60,7 @@ class RateControl:
         self._frames += frames
         self._fresh_done += fresh
         if self._decision.bpp is not None:
-            self._lam[fresh] = lam
+            self._lam[fresh] = (self._lam[fresh] * lam) ** 0.5
 
 
 def _within(budget: float, share: float) -> float:

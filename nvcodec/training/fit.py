@@ -166,7 +166,8 @@ def fit(
     """Train one group from `start`; residuals are counted against `base`, the integers that the decoder has.
 
     target: (cells, T, 3, h, w) and mask (cells, 1, 1, h, w), on the device to train on. watch(step, mse, bits) is
-    called after each step and may raise to stop. Deterministic for given inputs, device and thread count.
+    called after each step and may raise to stop. What training makes worse is left as it was. Deterministic for given
+    inputs, device and thread count.
     """
     began = time.perf_counter()
     device = target.device
@@ -182,9 +183,14 @@ def fit(
     per_bite = max(1, BITE_SAMPLES // (target[0].numel() // 3))
     rate_every = max(1, min(settings.rate_every, settings.iterations // 10))
     trim_at = settings.iterations * TRIM_FROM if settings.proximal and not settings.muon else math.inf
+    mse = first_mse = math.inf
     for step in range(settings.iterations):
         leaves = trainee.weights()
         mse = _accumulate(model, leaves, target, mask, normaliser, per_bite)
+        if step == 0:
+            first_mse = mse
+        if not math.isfinite(mse):
+            break
         trainee.take_gradients(leaves)
         if step % rate_every == 0:
             rate.refresh(trainee.latents)
@@ -207,13 +213,24 @@ def fit(
             step_optimizer.step(scale)
             trainee.set_steps()
         watch(step, mse, rate.bits)
-    rate.refresh(trainee.latents)
-    if trim_at < math.inf and settings.target_bits is not None and rate.bits > settings.target_bits * TOLERATED:
-        rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
-    output = _output(model, trainee.weights(), target.shape[1], per_bite)
-    mse = float(((output - target).square() * mask).sum(dtype=torch.float64)) * normaliser
+    if math.isfinite(mse):
+        rate.refresh(trainee.latents)
+        if trim_at < math.inf and settings.target_bits is not None and rate.bits > settings.target_bits * TOLERATED:
+            rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
+        output = _output(model, trainee.weights(), target.shape[1], per_bite)
+        mse = _mean_error(output, target, mask, normaliser)
+    if not mse < first_mse:  # training has made it worse, or has diverged: what it began with costs less
+        trainee = _Trainee(model.tensors, start, device)
+        rate.refresh(trainee.latents)
+        output = _output(model, trainee.weights(), target.shape[1], per_bite)
+        mse = _mean_error(output, target, mask, normaliser)
     seconds = time.perf_counter() - began
     return FitResult(trainee.result(), output, mse, rate.bits, lam, settings.iterations, seconds)
+
+
+def _mean_error(output: Tensor, target: Tensor, mask: Tensor, normaliser: float) -> float:
+    """Mean squared error over samples inside of the picture."""
+    return float(((output - target).square() * mask).sum(dtype=torch.float64)) * normaliser
 
 
 def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:

@@ -46,7 +46,8 @@ class ResidualRate:
             if histogram[-1]:  # escapes: Exp-Golomb of what is beyond K, about 2 log2 less the order that is chosen
                 beyond = (magnitude[magnitude > K_MAX] - K_MAX).double().mean().item()
                 self.bits += float(histogram[-1]) * float(np.log2(beyond) + 2.5)
-            self.slopes.append((float(lengths[1] - lengths[0]), float(lengths[2] - lengths[1])))
+            # Where zeros are rarer than ones the first is negative; followed, it would drive residuals apart.
+            self.slopes.append((max(float(lengths[1] - lengths[0]), 0.0), max(float(lengths[2] - lengths[1]), 0.0)))
 
     def add_gradient(self, latents: Sequence[Tensor], weight: float, generator: torch.Generator) -> None:
         """Add weight x d bits / d latent, at r + U(-1/2, 1/2), to the latents' gradients."""
