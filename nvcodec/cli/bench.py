@@ -151,12 +151,15 @@ def command(
     from nvcodec.bench.clips import find_clips
     from nvcodec.bench.codecs import parse
     from nvcodec.bench.codecs.base import Rate
+    from nvcodec.bench.extras import need
     from nvcodec.bench.results import Results, machine
     from nvcodec.bench.runner import Options
     from nvcodec.bench.session import Preparation, check, measure
 
     if not clips:
         raise UsageError("no clip; name a video or a folder of videos")
+    if plots is not None:
+        need("matplotlib")
     if loop and frames is None:
         raise UsageError("--loop needs --frames")
     parsed = [parse(text) for text in codecs or DEFAULT_CODECS]
