@@ -85,7 +85,7 @@ def test_the_table(run, nvc):
     lines = {line.split("  ")[0]: line.split() for line in out.splitlines()}
     assert lines["PSNR RGB, dB"][3:5] == [f"{found['psnr_rgb']:.2f}", f"{found['psnr_rgb_of_mean_error']:.2f}"]
     assert "8 to 11 of the reference, offset 8 (found by time)" in out
-    assert f"{found['bpp']:.4f} bpp" in out and "BT.601 (6, not declared)" in out
+    assert f"{found['bpp']:.4f} bpp" in out and "BT.601 (6), not declared" in out
     assert "not measured: MS-SSIM RGB, MS-SSIM Y: not asked for" in out
 
 

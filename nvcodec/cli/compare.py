@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +108,7 @@ def command(
                 ms_ssim=ms_ssim,
                 vmaf=vmaf,
                 threads=threads or os.cpu_count() or 1,
-                observer=_progress(console),
+                observer=console.frame_counter(),
             )
         finally:
             console.clear()
@@ -155,18 +154,6 @@ def write_bytes(path: str, data: bytes) -> None:
         target.close()
     finally:
         target.abort()
-
-
-def _progress(console: Console) -> Any:
-    shown = 0.0
-
-    def report(done: int) -> None:
-        nonlocal shown
-        if console.live and time.monotonic() - shown >= 0.1:
-            console.status(f"frame {done:,}")
-            shown = time.monotonic()
-
-    return report
 
 
 def _side_line(side: Side) -> str:

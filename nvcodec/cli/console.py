@@ -9,6 +9,8 @@ import json
 import math
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -27,6 +29,18 @@ class Console:
             sys.stderr.write(f"\r\x1b[K{text[: columns - 1]}")
             sys.stderr.flush()
             self._status = True
+
+    def frame_counter(self) -> Callable[[int], None]:
+        """What is called with the number of frames done; shows it ten times a second at most."""
+        shown = 0.0
+
+        def report(done: int) -> None:
+            nonlocal shown
+            if self.live and time.monotonic() - shown >= 0.1:
+                self.status(f"frame {done:,}")
+                shown = time.monotonic()
+
+        return report
 
     def clear(self) -> None:
         """Remove the progress line."""

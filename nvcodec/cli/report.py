@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,14 +59,6 @@ def command(
     from nvcodec.bench import page, report
 
     console = Console(quiet)
-    shown = 0.0
-
-    def progress(done: int) -> None:
-        nonlocal shown
-        if console.live and time.monotonic() - shown >= 0.1:
-            console.status(f"frame {done:,}")
-            shown = time.monotonic()
-
     try:
         found = report.collect(
             file,
@@ -77,7 +68,7 @@ def command(
             vmaf=vmaf,
             threads=threads or os.cpu_count() or 1,
             device=device,
-            observer=progress,
+            observer=console.frame_counter(),
         )
     finally:
         console.clear()
