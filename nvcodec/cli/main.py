@@ -14,7 +14,7 @@ import click
 import nvcodec
 from nvcodec.errors import NvcodecError
 
-COMMANDS = ("encode", "decode", "info", "compare", "report", "bench")
+COMMANDS = ("encode", "decode", "info", "plan", "compare", "report", "bench")
 INTERRUPTED = 130
 READER_GONE = 141  # as if SIGPIPE had ended the command
 
