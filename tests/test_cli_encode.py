@@ -73,9 +73,10 @@ def test_every_setting_has_a_flag_and_reaches_the_encoder(run, encoder):
     _, _, settings, options = fake.asked
     assert settings == EncodeSettings(**values, start=4, stop=9)
     assert options == {"force": False, "resume": True, "in_place": True}
-    named = {*values, "start", "stop", "psnr", "lam"}
+    others = {"psnr": 33.0, "lam": 1e-5, "chunk": 2.5, "parameters": 1000}
+    named = {*values, *others, "start", "stop"}
     assert named == {field.name for field in dataclasses.fields(EncodeSettings)}
-    for name, value in (("psnr", 33.0), ("lam", 1e-5)):
+    for name, value in others.items():
         assert run("encode", "in.mp4", "out.nvc", encode_command.flag(name), value)[0] == 0
         assert fake.asked[2] == EncodeSettings(**{name: value})
 
@@ -91,7 +92,8 @@ def test_defaults_are_those_of_the_library(run, encoder):
     [
         ["--patch", "0"], ["--patch", "1.5"], ["--bpp", "0"], ["--bpp", "nan"], ["--psnr", "1000"], ["--seed", "-1"],
         ["--lambda", "2"], ["--preset", "quick"], ["--conv", "int8"], ["--bpp", "1", "--psnr", "30"], ["--nothing"],
-        ["--frames", "5:2"], ["--width", "99999"], ["more"],
+        ["--frames", "5:2"], ["--width", "99999"], ["more"], ["--group", "4", "--chunk", "1"],
+        ["--width", "8", "--parameters", "100"], ["--model", "nerf"],
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(run, encoder, options):

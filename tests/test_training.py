@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from nvcodec.entropy import tables
 from nvcodec.entropy.tensors import IntegerTensor, code_length
+from nvcodec.errors import UsageError
 from nvcodec.models import weights
 from nvcodec.models.nirvana import Nirvana, NirvanaConfig
-from nvcodec.training.fit import FitResult, FitSettings, fit, initial_parameters, schedule
+from nvcodec.training.fit import FitResult, FitSettings, fit, initial_parameters, pictures, schedule
 from nvcodec.training.optim import Optimizer, orthogonalise
-from nvcodec.training.presets import PRESETS, preset_named
+from nvcodec.training.presets import PRESETS, check_preset
 from nvcodec.training.rate import K_MAX, ResidualRate
 from nvcodec.training.search import fit_to_psnr
 
@@ -32,11 +33,24 @@ def picture(height=24, width=32, frames=2):
     return torch.stack(out)
 
 
-def setting(seed=0):
-    video = picture()
-    model = Nirvana(CONFIG, 24, 32)
+class Pictures:
+    """The target of a fit: cells (cells, T, 3, h, w), and which places were asked for."""
+
+    def __init__(self, cells):
+        self.cells, self.count = cells, cells.shape[1]
+        self.asked = []
+
+    def __call__(self, frames):
+        self.asked.append(list(frames))
+        return self.cells[:, list(frames)]
+
+
+def setting(seed=0, frames=2):
+    video = picture(frames=frames)
+    model = Nirvana(replace(CONFIG, group=frames), 24, 32)
     base = weights.initial_latents(model.tensors, seed)
-    return model, base, initial_parameters(model.tensors, base, seed), model.arrange(video).contiguous(), model.mask()
+    target = Pictures(model.arrange(video).contiguous())
+    return model, base, initial_parameters(model.tensors, base, seed), target, model.mask()
 
 
 def run(how, start=None, watch=lambda *_: None):
@@ -57,7 +71,7 @@ def test_orthogonalised_updates(rows, columns, seed):
 def test_updates_have_the_learning_rates_size():
     for muon, shape in ((True, (20, 30)), (True, (8, 4, 3, 3)), (False, (20, 30)), (True, (50,))):
         p = torch.zeros(shape)
-        optimizer = Optimizer([p], [0.1], muon)
+        optimizer = Optimizer([p], [0.1], [muon])
         p.grad = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * 1e-6
         optimizer.step(0.5)
         assert p.square().mean().sqrt().item() == pytest.approx(0.05, rel=0.3)
@@ -66,7 +80,7 @@ def test_updates_have_the_learning_rates_size():
 def test_zero_gradients_move_nothing():
     for muon in (True, False):
         p = torch.ones(4, 4)
-        optimizer = Optimizer([p], [0.1], muon)
+        optimizer = Optimizer([p], [0.1], [muon])
         p.grad = torch.zeros(4, 4)
         optimizer.step(1.0)
         assert torch.equal(p, torch.ones(4, 4)) and bool(torch.as_tensor(optimizer.gains[0]).isfinite().all())
@@ -147,8 +161,8 @@ def test_training_output_is_that_of_the_integers():
         weights.dequantise(q, step) for q, step in zip(result.parameters.latents, result.parameters.steps, strict=True)
     ]
     again = model.predict(stored, range(2), range(model.cells))
-    assert torch.equal(again, result.output)
-    error = ((again - target).square() * mask).sum() / (mask.sum() * 6)
+    assert torch.equal(again, pictures(model, result.weights, range(2), mask))
+    error = ((again - target.cells).square() * mask).sum() / (mask.sum() * 6)
     assert result.mse == pytest.approx(error.item(), rel=1e-4)
 
 
@@ -175,7 +189,7 @@ def test_lambda_is_steered_to_a_budget():
     """A group that inherits, and whose picture has changed, under a budget that it would not keep by itself."""
     model, _, _, target, mask = setting()
     before = run(FitSettings(160, lam=1e-5)).parameters
-    changed = target.flip(0)
+    changed = Pictures(target.cells.flip(0))
 
     def following(budget):
         how = FitSettings(160, muon=False, rate=0.04, lam=1e-5, target_bits=budget)
@@ -194,20 +208,39 @@ def test_bites_change_nothing_but_rounding(monkeypatch):
     assert run(FitSettings(1)).mse == pytest.approx(whole.mse, rel=1e-3)
 
 
+def test_frames_are_taken_in_epochs():
+    """Each epoch has all frames once, in an order that the seed decides."""
+    orders = []
+    for seed in (0, 0, 1):
+        model, base, scratch, target, mask = setting(frames=5)
+        fit(model, scratch, base, target, mask, FitSettings(7, frames_per_step=2, seed=seed), lambda *_: None)
+        steps, last = target.asked[:7], target.asked[7:]
+        assert last == [[0, 1], [2, 3], [4]], "the error in the end is of all frames"
+        assert [len(places) for places in steps] == [2, 2, 1, 2, 2, 1, 2]
+        epochs = [sum(steps[i : i + 3], []) for i in (0, 3)]
+        assert all(sorted(epoch) == list(range(5)) for epoch in epochs) and epochs[0] != epochs[1]
+        orders.append(steps)
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_few_frames_at_a_time_learn_the_group():
+    model, base, scratch, target, mask = setting(frames=4)
+    how = FitSettings(160, frames_per_step=1, muon=False, rate=0.02, lam=1e-6)
+    result = fit(model, scratch, base, target, mask, how, lambda *_: None)
+    untrained = fit(model, scratch, base, target, mask, replace(how, iterations=1), lambda *_: None)
+    assert result.mse < 0.3 * untrained.mse
+
+
 def test_schedule_warms_up_and_comes_down():
     how = FitSettings(100)
     values = [schedule(step, how) for step in range(100)]
     assert values[0] == pytest.approx(0.1, rel=0.01) and max(values) > 0.95 and 0.019 < values[-1] < 0.03
 
 
-def test_presets_are_one_axis():
+def test_presets_have_names():
     assert list(PRESETS) == ["ultrafast", "fast", "medium", "slow", "paper"]
-    steps = [p.steps_next for p in PRESETS.values()]
-    assert steps == sorted(steps)
-    paper = preset_named("paper")
-    assert (paper.patch, paper.group, paper.width, paper.depth) == (32, 3, 512, 5)
-    assert (paper.steps_first, paper.steps_next, paper.rate_first, paper.lam) == (16000, 2000, 5e-4, 1e-4)
-    assert paper.conv_float and paper.published
+    with pytest.raises(UsageError, match="ultrafast"):
+        check_preset("quick")
 
 
 class TestSearch:
@@ -245,3 +278,18 @@ class TestSearch:
     def test_gives_the_best_where_it_cannot_be_reached(self):
         found, tried = self.search(60.0, lambda lam, rounds: 20.0 + rounds)
         assert len(tried) == 5 and found.lam == tried[-1].lam
+
+
+def test_trimming_never_pushes_residuals_away():
+    """A tensor without zeros has a table where a zero costs more than a one; others have to give way instead."""
+    noise = np.random.default_rng(3)
+    wide = torch.from_numpy(noise.choice([-2.0, -1.0, 1.0, 2.0], 400).astype(np.float32))
+    narrow = torch.from_numpy(noise.choice([0.0, 0.0, 0.0, 1.0, -1.0, 5.0], 4000).astype(np.float32))
+    rate = ResidualRate([torch.zeros(400), torch.zeros(4000)])
+    latents = [wide.clone(), narrow.clone()]
+    rate.refresh(latents)
+    assert rate.slopes[0][0] < 0 < rate.slopes[1][0]
+    target = 0.3 * rate.bits
+    rate.trim(latents, [torch.full((400,), 1e15), torch.ones(4000)], target)
+    assert all(bool((new.abs() <= old.abs()).all()) for new, old in zip(latents, (wide, narrow), strict=True))
+    assert rate.bits <= target

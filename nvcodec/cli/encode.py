@@ -18,7 +18,7 @@ from nvcodec.bitstream.registry import MODELS
 from nvcodec.cli.console import Console, count, decibels, duration, print_json, shares, to_json
 from nvcodec.cli.parse import WHOLE, FrameRange
 from nvcodec.encode.report import EncodeReport, Event, GroupReport, Plan, Progress
-from nvcodec.encode.settings import BOUNDS, EncodeSettings
+from nvcodec.encode.settings import BOUNDS, EncodeSettings, flag
 from nvcodec.errors import NvcodecError, TargetError
 from nvcodec.training.presets import PRESETS
 
@@ -28,13 +28,15 @@ HELP = {
     "psnr": "Rate: the RGB PSNR in dB that every group shall reach, by the fewest bits.",
     "lam": "Rate: the paper's lambda, mean squared error per mean bit per coded integer.",
     "model": "Network.",
-    "patch": "Samples on a patch's side, even.",
+    "patch": "nirvana: samples on a patch's side, even.",
     "group": "Frames in a group.",
-    "width": "Outputs of the stem's layers; by default solved from the rate.",
-    "depth": "Layers of the stem.",
-    "channels": "Channels of the feature volume, even.",
-    "block_channels": "Channels of the last block.",
-    "conv": "Convolution parameters: quantised, or float as in the paper.",
+    "chunk": "nerv, hnerv, enerv: seconds of a group.  [default: 5]",
+    "width": "Outputs of nirvana's stem, channels of the others' first stage; by default solved from the rate.",
+    "parameters": "Parameters that the network may have, instead of --width.",
+    "depth": "nirvana: layers of the stem.",
+    "channels": "nirvana: channels of the feature volume, even.",
+    "block_channels": "nirvana: channels of the last block.",
+    "conv": "nirvana: convolution parameters quantised, or float as in the paper.",
     "steps_first": "Iterations of a random-access group.",
     "steps_next": "Iterations of the other groups.",
     "keyint": "Groups from one random-access group to the next; 0: only the first of each chain.",
@@ -52,14 +54,10 @@ CHOICES = {
     "engine": ("local", "ray"),
     "device": ("auto", "cpu", "cuda"),
 }
-OWN_DEFAULT = ("bpp", "psnr", "lam", "width", "threads")  # None does not mean: what the preset says
+# None does not mean: what the preset says
+OWN_DEFAULT = ("bpp", "psnr", "lam", "chunk", "width", "parameters", "threads")
 EVENTS = {Plan: "plan", Progress: "progress", GroupReport: "group", EncodeReport: "report"}
-SUMMARIES = "\n".join(f"  {name:10} {preset.summary}" for name, preset in PRESETS.items())
-
-
-def flag(field: str) -> str:
-    """The option that sets a field of EncodeSettings."""
-    return "--lambda" if field == "lam" else f"--{field.replace('_', '-')}"
+SUMMARIES = "\n".join(f"  {name:10} {summary}" for name, summary in PRESETS.items())
 
 
 def _kind(field: dataclasses.Field[Any]) -> click.ParamType[Any]:

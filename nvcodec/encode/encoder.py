@@ -124,7 +124,7 @@ class _Run:
     def _groups(self) -> Iterator[list[Frame]]:
         """Groups of the frames that were asked for, from the first one."""
         frames = itertools.islice(iter(self.source), self.settings.start, self.settings.stop)
-        return grouped(frames, self._decision().config.group)
+        return grouped(frames, self._decision().group)
 
     def _decision(self, sizing_bpp: float | None = None) -> Decision:
         return decide(self.settings, self.info, self.source.frame_count, sizing_bpp)
@@ -132,11 +132,11 @@ class _Run:
     def _decide(self, first: list[Frame], output: Output) -> Decision:
         """The network; where a PSNR is asked for, the smallest that comes near it on the first group."""
         decision = self._decision()
-        if self.settings.psnr is None or self.settings.width or decision.preset.width:
+        if self.settings.psnr is None or not decision.sized:
             return decision
         config = output.model_config()
         if config:  # an encode that goes on has its network in the file
-            return replace(decision, config=type(decision.config)(*config))
+            return decision.with_values(config, self.info)
         for candidate in PROBE_BPP:
             decision = self._decision(candidate)
             steps = max(1, decision.steps_first // PROBE_PART)
@@ -151,7 +151,7 @@ class _Run:
         encoder = GroupEncoder(model, self.info, video_record(self.info), self.device, None)
         base = initial_state(model.tensors, record.seed)
         start = initial_parameters(model.tensors, base.latents, self.settings.seed)
-        how = decision.fit_settings(True, decision.preset.lam, None, self.settings.seed)
+        how = decision.fit_settings(True, decision.training.lam, None, self.settings.seed)
         place = Place(0, 0, 0, 0, True)
         return encoder.encode(frames, place, base, start, how, lambda *_: None).report
 
@@ -172,8 +172,8 @@ class _Run:
             frames=decision.frames,
             groups=decision.groups,
             model=self.settings.model,
-            config=asdict(decision.config),
-            parameters=decision.parameters,
+            config=decision.config,
+            parameters=decision.size.total,
             steps_first=decision.steps_first,
             steps_next=decision.steps_next,
             steps=steps,

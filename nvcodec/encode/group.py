@@ -19,7 +19,7 @@ from nvcodec.errors import SelfCheckError
 from nvcodec.media.color import from_rgb, split_planes, stack_planes, to_rgb
 from nvcodec.metrics import PsnrMeter, bpp, psnr_from_mse
 from nvcodec.models.base import LATENT, Backbone
-from nvcodec.training.fit import FitResult, FitSettings, Parameters, Watch, fit
+from nvcodec.training.fit import FitResult, FitSettings, Parameters, Watch, fit, parts, pictures
 from nvcodec.training.search import fit_to_psnr
 from nvcodec.video import Frame, Plane, VideoInfo
 
@@ -61,14 +61,13 @@ class GroupEncoder:
         self, frames: Sequence[Frame], place: Place, base: State, start: Parameters, settings: FitSettings, watch: Watch
     ) -> Encoded:
         """Train, code, decode and compare. base: what the residuals are added to; start: where training begins."""
-        source = to_rgb(stack_planes(frames, self.device), self.info)  # (T, 3, H, W)
-        target = self.model.arrange(source).contiguous()
+        target = _Target(self.model, frames, self.info, self.device)
 
         def run(origin: Parameters, how: FitSettings) -> FitResult:
             return fit(self.model, origin, base.latents, target, self.mask, how, watch)
 
         def measure(trained: FitResult) -> float:
-            return self._training_psnr(trained, source, frames)
+            return self._training_psnr(trained, frames, settings)
 
         if self.psnr is None:
             result = run(start, settings)
@@ -99,7 +98,7 @@ class GroupEncoder:
         _check_integers(state, parameters, place.number)
         record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
         meter = PsnrMeter(self.info.peak)
-        rows = [self._compare(meter, source[t], frames[t], planes[t]) for t in range(len(frames))]
+        rows = [self._compare(meter, frames[t], planes[t]) for t in range(len(frames))]
         checking = time.perf_counter() - began
 
         sizes = {section.kind.name.lower(): len(section.data) for section in record.sections}
@@ -128,19 +127,33 @@ class GroupEncoder:
         )
         return Encoded(record, state, result.lam, report)
 
-    def _training_psnr(self, trained: FitResult, source: Tensor, frames: Sequence[Frame]) -> float:
+    def _training_psnr(self, trained: FitResult, frames: Sequence[Frame], settings: FitSettings) -> float:
         """RGB PSNR, mean over frames, of the training network's own output, brought to the video's pixel format."""
-        planes = split_planes(from_rgb(self.model.assemble(trained.output), self.info), self.info)
         meter = PsnrMeter(self.info.peak)
-        for t, frame in enumerate(frames):
-            self._compare(meter, source[t], frame, planes[t])
+        for places in parts(len(frames), settings):
+            shown = self.model.assemble(pictures(self.model, trained.weights, places, self.mask))
+            for t, planes in zip(places, split_planes(from_rgb(shown, self.info), self.info), strict=True):
+                self._compare(meter, frames[t], planes)
         return meter.rgb_mean_over_frames()
 
-    def _compare(self, meter: PsnrMeter, source: Tensor, frame: Frame, planes: tuple[Plane, ...]) -> float:
+    def _compare(self, meter: PsnrMeter, frame: Frame, planes: tuple[Plane, ...]) -> float:
         """RGB PSNR of one frame, which is added to the meter."""
-        decoded = to_rgb(stack_planes([Frame(planes, 0)], self.device), self.info)[0]
-        pair = (source.cpu().numpy(), decoded.cpu().numpy())
-        return meter.add(pair, (frame.planes, planes)).rgb
+        pair = [to_rgb(stack_planes([f], self.device), self.info)[0].cpu().numpy() for f in (frame, Frame(planes, 0))]
+        return meter.add((pair[0], pair[1]), (frame.planes, planes)).rgb
+
+
+class _Target:
+    """Frames of a group as training wants them. Held as code values, which take an eighth of the memory of RGB."""
+
+    def __init__(self, model: Backbone, frames: Sequence[Frame], info: VideoInfo, device: torch.device) -> None:
+        self.count = len(frames)
+        self._model, self._info = model, info
+        self._planes = stack_planes(frames, device)
+
+    def __call__(self, frames: Sequence[int]) -> Tensor:
+        """(cells, len(frames), 3, h, w)."""
+        rgb = to_rgb([plane[list(frames)] for plane in self._planes], self._info)
+        return self._model.arrange(rgb).contiguous()
 
 
 def _check_integers(state: State, parameters: Parameters, number: int) -> None:

@@ -62,7 +62,7 @@ def encode_chains(
 ) -> None:
     """Encode all chains of `decision`, `settings.jobs` at a time, into `output`, in order."""
     assert decision.stop is not None
-    group = decision.config.group
+    group = decision.group
     chains, groups = [], 0
     for number, frames in enumerate(chain_ranges(decision.start, decision.stop, settings.chains, group)):
         path = output.path.with_name(f"{output.target.name}.part.chain{number}.nvc")
@@ -70,7 +70,8 @@ def encode_chains(
         groups += -(-len(frames) // group)
     # A chain that was being joined when the encode was stopped is joined from where it stopped.
     todo = [c for c in chains if c.first_group + -(-len(c.frames) // group) > output.writer.groups]
-    how = replace(settings, chains=1, jobs=1, width=decision.config.width, group=group, threads=_threads(settings))
+    how = replace(settings, chains=1, jobs=1, threads=_threads(settings))
+    how = replace(how, width=decision.width, parameters=None, group=group, chunk=None)  # one network for all chains
     engine = _ray if settings.engine == "ray" else _local
     with engine(settings.jobs, how.threads or 1) as (submit, events):
         running: dict[Future[tuple[GroupReport, ...]], _Chain] = {

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
 from nvcodec.bitstream.registry import TensorKind, model_entry, model_named
-from nvcodec.encode.settings import EncodeSettings
-from nvcodec.errors import MalformedError, UsageError
+from nvcodec.encode.networks import network_named
+from nvcodec.encode.networks.base import Network
+from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings, flag
+from nvcodec.errors import LimitError, MalformedError, UsageError
+from nvcodec.limits import MAX_GROUP_PIXELS, MAX_PARAMETERS
 from nvcodec.models.base import Backbone, create
-from nvcodec.models.nirvana import NirvanaConfig, largest_patch, tensor_specs
-from nvcodec.planning.groups import chain_ranges, is_random_access
-from nvcodec.planning.sizing import OPEN_END_GROUPS, BitCosts, Size, expected_bits, solve_width
+from nvcodec.planning.groups import chain_ranges, chunk_frames, is_random_access
+from nvcodec.planning.sizing import OPEN_END_GROUPS, Size, expected_bits, largest_width
 from nvcodec.training.fit import FitSettings
-from nvcodec.training.presets import Preset, preset_named
+from nvcodec.training.presets import Training, check_preset
 from nvcodec.video import VideoInfo
 
 DEFAULT_BPP = 0.3
+DEFAULT_CHUNK = 5.0  # seconds, as NerVast has them
 GROUP_OVERHEAD = chunks.OVERHEAD + 45  # bytes of a group that are not residuals, about
 FILE_OVERHEAD = 300  # bytes of a file that are not groups, about
-COSTS = BitCosts()
 
 
 @dataclass(frozen=True)
 class Decision:
     """What an encode will do.
 
-    frames, groups, fresh (random-access groups): None where the source does not know its length. bpp: to be met, None
-    where a PSNR or a lambda was asked for.
+    values: the network's configuration in wire order; sized: whether its width follows from the rate. frames, groups,
+    fresh (random-access groups): None where the source does not know its length. bpp: to be met, None where a PSNR or a
+    lambda was asked for.
     """
 
-    preset: Preset
-    config: NirvanaConfig
+    network: Network
+    training: Training
+    values: tuple[int, ...]
+    size: Size
+    sized: bool
     steps_first: int
     steps_next: int
-    published: bool
     start: int
     stop: int | None
     frames: int | None
@@ -44,9 +49,24 @@ class Decision:
     bpp: float | None
 
     @property
-    def parameters(self) -> int:
-        """Coded values of a group."""
-        return sum(t.size for t in tensor_specs(self.config))
+    def config(self) -> dict[str, int]:
+        """The configuration by name."""
+        return dict(zip(model_named(self.network.name).fields, self.values, strict=True))
+
+    @property
+    def group(self) -> int:
+        """Frames in a group."""
+        return self.config["group"]
+
+    @property
+    def width(self) -> int:
+        """Of the network."""
+        return self.config["width"]
+
+    @property
+    def fresh_bits(self) -> float:
+        """Expected of a random-access group."""
+        return self.size.total * self.network.costs.fresh
 
     @property
     def steps(self) -> int | None:
@@ -58,32 +78,42 @@ class Decision:
     def expected_bpp(self, pixels: int) -> float:
         """Of the whole file, from the sizing's average costs. pixels: of a frame."""
         groups = self.groups or OPEN_END_GROUPS
-        frames = self.frames or groups * self.config.group
-        bits = expected_bits(size_of(self.config), groups, self.fresh or 1, COSTS)
+        frames = self.frames or groups * self.group
+        bits = expected_bits(self.size, groups, self.fresh or 1, self.network.costs)
         return (bits + 8 * (groups * GROUP_OVERHEAD + FILE_OVERHEAD)) / (frames * pixels)
 
     def fit_settings(self, fresh: bool, lam: float, target_bits: float | None, seed: int) -> FitSettings:
         """How a group is trained."""
-        p = self.preset
+        t = self.training
         return FitSettings(
             iterations=self.steps_first if fresh else self.steps_next,
-            muon=fresh and not self.published,
-            proximal=not self.published,
-            relative=not self.published,
-            rate=p.rate_first if fresh else p.rate_next,
+            frames_per_step=t.frames_per_step,
+            muon=fresh and t.muon,
+            proximal=not t.published,
+            relative=not t.published,
+            rate=t.rate_first if fresh else t.rate_next,
             lam=lam,
             target_bits=target_bits,
-            rate_every=p.rate_every,
+            rate_every=t.rate_every,
             learn_steps=fresh,
             seed=seed,
         )
 
+    def with_values(self, values: tuple[int, ...], info: VideoInfo) -> Decision:
+        """The same for another configuration."""
+        return replace(self, values=values, size=size_of(self.network, values, info))
 
-def size_of(config: NirvanaConfig) -> Size:
-    """All parameters, and those outside of the last linear layer, the dictionary that groups share."""
-    specs = tensor_specs(config)
-    total = sum(t.size for t in specs)
-    return Size(total, total - sum(t.size for t in specs if t.name == "volume.weight"))
+
+def size_of(network: Network, values: tuple[int, ...], info: VideoInfo) -> Size:
+    """All parameters, and those that change from group to group.
+
+    MalformedError where there is no such network, LimitError where it is too large.
+    """
+    tensors = create(network.name, values, info.height, info.width).tensors
+    size = Size(sum(t.size for t in tensors), sum(t.size for t in tensors if network.moves(t)))
+    if size.total > MAX_PARAMETERS:
+        raise LimitError(f"{network.name}: {size.total} parameters, over {MAX_PARAMETERS}")
+    return size
 
 
 def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None, bpp: float | None = None) -> Decision:
@@ -91,17 +121,17 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
 
     UsageError for settings that make no network, or that need a length that is unknown.
     """
-    preset = preset_named(settings.preset)
-    model_named(settings.model)
+    check_preset(settings.preset)
+    network = network_named(settings.model)
+    _check_options(network, settings)
+    training = network.training(settings.preset)
     stop = settings.stop
     if source_frames is not None:
         stop = source_frames if stop is None else min(stop, source_frames)
     frames = None if stop is None else stop - settings.start
     if frames is not None and frames <= 0:
         raise UsageError(f"the video has {source_frames} frames, none from {settings.start} on")
-    group = settings.group or preset.group
-    if frames is not None:
-        group = min(group, frames)
+    group = _group(network, settings, info, frames)
     groups = fresh = None
     if frames is not None:
         assert stop is not None
@@ -111,37 +141,47 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
     elif settings.chains > 1:
         raise UsageError("--chains needs a source that knows its number of frames")
 
-    def config(width: int) -> NirvanaConfig:
+    def values(width: int) -> tuple[int, ...]:
+        return network.values(settings, info, group, width)
+
+    def size(width: int) -> Size:
+        return size_of(network, values(width), info)
+
+    def bits(width: int) -> float:
+        n = groups or OPEN_END_GROUPS
+        return expected_bits(size(width), n, fresh or _fresh_of(n, settings.keyint), network.costs)
+
+    def possible(width: int) -> bool:
         try:
-            return NirvanaConfig(
-                patch=settings.patch or min(preset.patch, largest_patch(info.height, info.width)),
-                group=group,
-                width=width,
-                depth=settings.depth or preset.depth,
-                channels=settings.channels or preset.channels,
-                block_channels=settings.block_channels or preset.block_channels,
-                omega=preset.omega,
-                conv_float=int(preset.conv_float if settings.conv is None else settings.conv == "float"),
-            )
-        except MalformedError as error:
-            raise UsageError(str(error)) from None
+            return size(width).total > 0
+        except (MalformedError, LimitError):
+            return False
 
     asked = settings.bpp
     if (settings.bpp, settings.psnr, settings.lam) == (None, None, None):
         asked = DEFAULT_BPP
-    target = bpp or asked or DEFAULT_BPP
-    width = settings.width or preset.width
-    if width is None:
-        n = groups or OPEN_END_GROUPS
-        pixels = (frames or n * group) * info.width * info.height
-        bits = target * pixels - 8 * (n * GROUP_OVERHEAD + FILE_OVERHEAD)
-        width = solve_width(lambda w: size_of(config(w)), bits, n, fresh or _fresh_of(n, settings.keyint), COSTS)
+    width = settings.width or (None if settings.parameters else network.width(settings.preset))
+    try:
+        if settings.parameters:
+            most = settings.parameters
+            width = largest_width(lambda w: possible(w) and size(w).total <= most)
+        sized = width is None
+        if width is None:
+            n = groups or OPEN_END_GROUPS
+            pixels = (frames or n * group) * info.width * info.height
+            budget = (bpp or asked or DEFAULT_BPP) * pixels - 8 * (n * GROUP_OVERHEAD + FILE_OVERHEAD)
+            width = largest_width(lambda w: possible(w) and bits(w) <= budget)
+        chosen, total = values(width), size(width)
+    except (MalformedError, LimitError) as error:
+        raise UsageError(str(error)) from None
     return Decision(
-        preset=preset,
-        config=config(width),
-        steps_first=settings.steps_first or preset.steps_first,
-        steps_next=settings.steps_next or preset.steps_next,
-        published=preset.published,
+        network=network,
+        training=training,
+        values=chosen,
+        size=total,
+        sized=sized,
+        steps_first=settings.steps_first or training.steps_first,
+        steps_next=settings.steps_next or training.steps_next,
         start=settings.start,
         stop=stop,
         frames=frames,
@@ -151,6 +191,26 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
     )
 
 
+def _check_options(network: Network, settings: EncodeSettings) -> None:
+    """UsageError for a setting that the network does not have."""
+    for name in NETWORK_OPTIONS:
+        if getattr(settings, name) is not None and name not in network.options:
+            have = ", ".join(flag(n) for n in NETWORK_OPTIONS if n in network.options) or "none such"
+            raise UsageError(f"{network.name} has no option {flag(name)}; of its own it has {have}")
+
+
+def _group(network: Network, settings: EncodeSettings, info: VideoInfo, frames: int | None) -> int:
+    """Frames in a group. What is not asked for is not longer than the video."""
+    pixels = info.width * info.height
+    if settings.group is not None:
+        if settings.group * pixels > MAX_GROUP_PIXELS:
+            most = MAX_GROUP_PIXELS // pixels
+            raise UsageError(f"--group {settings.group}: at {info.width}x{info.height} it is at most {most}")
+        return settings.group
+    group = network.group(settings.preset) or chunk_frames(settings.chunk or DEFAULT_CHUNK, info.rate, pixels)
+    return group if frames is None else min(group, frames)
+
+
 def _fresh_of(groups: int, keyint: int) -> int:
     return sum(is_random_access(n, keyint) for n in range(groups))
 
@@ -158,11 +218,8 @@ def _fresh_of(groups: int, keyint: int) -> int:
 def build_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -> tuple[Backbone, ModelRecord]:
     """The network and its record."""
     entry = model_named(settings.model)
-    values = decision.config.values
-    try:
-        model = create(model_entry(entry.id).name, values, info.height, info.width)
-    except MalformedError as error:
-        raise UsageError(str(error)) from None
+    values = decision.values
+    model = create(model_entry(entry.id).name, values, info.height, info.width)
     tensors = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in model.tensors)
     return model, ModelRecord(index=0, model_id=entry.id, seed=settings.seed, config=values, tensors=tensors)
 

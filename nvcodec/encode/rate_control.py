@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nvcodec.encode.plan import COSTS, FILE_OVERHEAD, GROUP_OVERHEAD, Decision, size_of
+from nvcodec.encode.plan import FILE_OVERHEAD, GROUP_OVERHEAD, Decision
 from nvcodec.planning.sizing import OPEN_END_GROUPS
 
 LEAST_SHARE = 0.2  # of the average: no group gets less
@@ -24,9 +24,9 @@ class RateControl:
         self._granted = 0.0
         self._frames = 0
         self._fresh_done = 0
-        p = decision.preset
-        self._lam = {True: p.lam, False: p.lam_next} if lam is None else {True: lam, False: lam}
-        self._fresh_bits = size_of(decision.config).total * COSTS.fresh
+        t = decision.training
+        self._lam = {True: t.lam, False: t.lam_next} if lam is None else {True: lam, False: lam}
+        self._fresh_bits = decision.fresh_bits
 
     def lam(self, fresh: bool) -> float:
         """Where lambda starts for a group: where the last one of its kind left it."""
@@ -44,14 +44,14 @@ class RateControl:
             return max(share if only else self._fresh_bits, LEAST_SHARE * share)
         d = self._decision
         if d.frames is None:
-            group = d.config.group
+            group = d.group
             horizon = OPEN_END_GROUPS * group
             debt = self._spent - bpp * self._frames * self._pixels
             groups = SMOOTHING_GROUPS if self._frames > horizon else max((horizon - self._frames) // group, 1)
             return _within(share - debt / groups, share)
         left = bpp * d.frames * self._pixels - self._spent
         left -= ((d.fresh or 1) - self._fresh_done) * self._fresh_bits
-        rest = d.frames - self._frames - ((d.fresh or 1) - self._fresh_done) * d.config.group
+        rest = d.frames - self._frames - ((d.fresh or 1) - self._fresh_done) * d.group
         return _within(left * frames / max(rest, frames) - overhead, share)
 
     def account(self, frames: int, fresh: bool, size: int, lam: float) -> None:

@@ -16,7 +16,9 @@ class EncodeSettings:
         bpp: bits per pixel that the whole file shall have. psnr: RGB PSNR in dB that every group shall reach.
         lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer.
     Speed: preset, one of training.presets.PRESETS.
-    Network: model; patch, group, width, depth, channels, block_channels; conv, 'quantised' or 'float'.
+    Network: model; group, frames of a group, or chunk, their seconds, for models whose groups are chunks; width, or
+        parameters, how many the network may have; and of some models patch, depth, channels, block_channels and conv,
+        'quantised' or 'float'.
     Training: steps_first, steps_next, iterations of a random-access group and of the others.
     Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
         parts of the video that start from scratch; jobs, processes that work on chains at the same time; engine, where
@@ -32,7 +34,9 @@ class EncodeSettings:
     model: str = "nirvana"
     patch: int | None = None
     group: int | None = None
+    chunk: float | None = None
     width: int | None = None
+    parameters: int | None = None
     depth: int | None = None
     channels: int | None = None
     block_channels: int | None = None
@@ -53,11 +57,13 @@ class EncodeSettings:
         asked = [name for name in ("bpp", "psnr", "lam") if getattr(self, name) is not None]
         if len(asked) > 1:
             raise UsageError("ask for a rate by one of --bpp, --psnr and --lambda, not by several")
+        for pair in (("group", "chunk"), ("width", "parameters")):
+            if None not in (getattr(self, name) for name in pair):
+                raise UsageError(f"--{pair[0]} and --{pair[1]} say the same thing; give one of them")
         for name, low, high in BOUNDS:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
-                flag = "lambda" if name == "lam" else name.replace("_", "-")
-                raise UsageError(f"--{flag} {value} is not in {low}..{high}")
+                raise UsageError(f"{flag(name)} {value} is not in {low}..{high}")
         if self.conv not in (None, "quantised", "float"):
             raise UsageError(f"--conv {self.conv} is neither quantised nor float")
         if self.engine not in ("local", "ray"):
@@ -70,13 +76,23 @@ class EncodeSettings:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
 
 
+def flag(field: str) -> str:
+    """The option of the command line that sets a field of EncodeSettings."""
+    return "--lambda" if field == "lam" else f"--{field.replace('_', '-')}"
+
+
+NETWORK_OPTIONS = ("patch", "chunk", "depth", "channels", "block_channels", "conv")
+"""Settings that only some models have."""
+
 BOUNDS = (
     ("bpp", 1e-4, 64),
     ("psnr", 5, 80),
     ("lam", 0, 1),
     ("patch", 2, 256),
     ("group", 1, 256),
+    ("chunk", 0.01, 256),
     ("width", 1, 8192),
+    ("parameters", 1, 2**26),
     ("depth", 1, 64),
     ("channels", 2, 256),
     ("block_channels", 1, 256),

@@ -7,7 +7,7 @@ can take as many at a time as memory and caches like:
     tensors                          what is coded, in wire order
     cells                            how many there are
     activations                      values of the largest layer, of one cell and frame
-    predict(weights, frames, cells)  -> (cells, T, 3, h, w)     RGB, about [0, 1]
+    predict(weights, frames, cells)  -> (cells, T, 3, h, w)     RGB, about [0, 1], of any frames, in any order
     assemble(prediction)             -> (T, 3, H, W)            all cells of some frames
     arrange(frames)                  -> (cells, T, 3, h, w)     the inverse: training targets
     mask()                           -> (cells, 1, 1, h, w)     1 where a cell's sample lies in the picture, else 0
@@ -58,7 +58,7 @@ class Backbone(Protocol):
     cells: int
     activations: int  # values of the largest layer, of one cell and frame: what memory is planned with
 
-    def predict(self, weights: Sequence[Tensor], frames: range, cells: range) -> Tensor:
+    def predict(self, weights: Sequence[Tensor], frames: Sequence[int], cells: range) -> Tensor:
         """Pictures of `cells` at places `frames` in the group: (len(cells), len(frames), 3, h, w) float32."""
 
     def assemble(self, prediction: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ def siren_bound(inputs: int, first: bool, omega: float) -> float:
     return 1.0 / inputs if first else math.sqrt(6.0 / inputs) / omega
 
 
-def time_embedding(frames: range, group: int, channels: int, amplitude: float, device: torch.device) -> Tensor:
+def time_embedding(frames: Sequence[int], group: int, channels: int, amplitude: float, device: torch.device) -> Tensor:
     """NIRVANA's tau (Eq. 1) for places `frames` in a group of `group`: (T, channels), channels even.
 
     tau(t, 2i) = a sin((t + 1/2) w_i), tau(t, 2i + 1) = a cos((t + 1/2) w_i), with w_i = pi * group ** (-i / (I - 1)),
@@ -29,7 +30,7 @@ def time_embedding(frames: range, group: int, channels: int, amplitude: float, d
     count = channels // 2
     i = torch.arange(count, dtype=torch.float64)
     omega = math.pi * float(group) ** (-i / max(count - 1, 1))
-    t = torch.arange(frames.start, frames.stop, dtype=torch.float64) + 0.5
+    t = torch.tensor(list(frames), dtype=torch.float64) + 0.5
     phase = t[:, None] * omega  # (T, I)
     tau = torch.stack((torch.sin(phase), torch.cos(phase)), 2).flatten(1)  # (T, channels)
     return (amplitude * tau).to(device=device, dtype=torch.float32)

@@ -121,7 +121,7 @@ class Nirvana:
         grid = torch.stack((x.repeat(self.rows), y.repeat_interleave(self.columns)), 1)
         return grid.to(torch.float32)
 
-    def predict(self, weights: Sequence[Tensor], frames: range, cells: range) -> Tensor:
+    def predict(self, weights: Sequence[Tensor], frames: Sequence[int], cells: range) -> Tensor:
         """(N, T, 3, P, P) of N = len(cells) patches at T = len(frames) places in the group."""
         c = self.config
         half, device = c.patch // 2, weights[0].device

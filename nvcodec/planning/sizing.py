@@ -37,12 +37,12 @@ def expected_bits(size: Size, groups: int, fresh: int, costs: BitCosts) -> float
     return fresh * size.total * costs.fresh + (groups - fresh) * inherited
 
 
-def solve_width(size_at: Callable[[int], Size], bits: float, groups: int, fresh: int, costs: BitCosts) -> int:
-    """The largest width in MIN_WIDTH..MAX_WIDTH whose expected bits are at most `bits`; MIN_WIDTH where none is."""
+def largest_width(fits: Callable[[int], bool]) -> int:
+    """The largest width in MIN_WIDTH..MAX_WIDTH that fits, as all below it do; MIN_WIDTH where none does."""
     low, high = MIN_WIDTH, MAX_WIDTH
     while low < high:
         middle = (low + high + 1) // 2
-        if expected_bits(size_at(middle), groups, fresh, costs) <= bits:
+        if fits(middle):
             low = middle
         else:
             high = middle - 1

@@ -4,14 +4,17 @@ The loss is MSE(RGB) + lambda x mean bits per latent. Latents are real while the
 forward pass, with a straight-through gradient, so the network that is trained is the one that is decoded. Gradients are
 taken with respect to the weights W = round(x) step and passed on: dL/dx = step dL/dW; the index i of a step
 2 ** (i / 16) gets dL/di = ln 2 / 16 x sum(W dL/dW), where steps are learned.
+
+A step sees all frames of the group, or a few of them: then each epoch takes all frames once, in a new order.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -35,14 +38,16 @@ LAMBDA_CEILING = 1.0
 class FitSettings:
     """How one group is trained.
 
-    iterations; muon: Muon, else Adam; proximal: how the rate enters (training.rate), else as a gradient; rate: learning
-    rate, in units of a tensor's initial bound where `relative`, else of weights, as the paper's 5e-4; lam: lambda of
-    Eq. 2 at the start; target_bits: adapt lambda so that the residuals take that many, None keeps it; rate_every: steps
-    between two evaluations of the code lengths; learn_steps: step indices are trained too, in the first half; warmup:
-    steps; seed: of the noise.
+    iterations, or steps; frames_per_step: frames that a step sees, 0 for all; muon: Muon, else Adam; proximal: how the
+    rate enters (training.rate), else as a gradient; rate: learning rate, in units of a tensor's initial bound where
+    `relative`, else of weights, as the paper's 5e-4; lam: lambda of Eq. 2 at the start; target_bits: adapt lambda so
+    that the residuals take that many, None keeps it; rate_every: steps between two evaluations of the code lengths;
+    learn_steps: step indices are trained too, in the first half; warmup: steps; seed: of the noise and of the order of
+    frames.
     """
 
     iterations: int
+    frames_per_step: int = 0
     muon: bool = True
     proximal: bool = True
     relative: bool = True
@@ -68,13 +73,13 @@ class Parameters:
 class FitResult:
     """What training found.
 
-    parameters: rounded, as they are coded. output: (cells, T, 3, h, w), what the training network itself shows at the
-    end; mse: its error over samples inside of the picture, not clamped. bits: of the residuals, estimated. lam: at the
-    end.
+    parameters: rounded, as they are coded. weights: of the training network at the end, from which `pictures` makes
+    what it shows; mse: its error over samples inside of the picture, not clamped. bits: of the residuals, estimated.
+    lam: at the end.
     """
 
     parameters: Parameters
-    output: Tensor
+    weights: list[Tensor]
     mse: float
     bits: float
     lam: float
@@ -83,6 +88,15 @@ class FitResult:
 
 
 Watch = Callable[[int, float, float], None]
+
+
+class Target(Protocol):
+    """What a group shall look like. count: its frames."""
+
+    count: int
+
+    def __call__(self, frames: Sequence[int]) -> Tensor:
+        """(cells, len(frames), 3, h, w) float32 of these places in the group, on the device to train on."""
 
 
 def initial_parameters(tensors: Sequence[TensorSpec], latents: list[NDArray[np.int32]], seed: int) -> Parameters:
@@ -127,6 +141,10 @@ class _Trainee:
             out.append(w.requires_grad_())
         return out
 
+    def detached(self) -> list[Tensor]:
+        """The same weights, to look at."""
+        return [leaf.detach() for leaf in self.weights()]
+
     def take_gradients(self, leaves: Sequence[Tensor]) -> None:
         """From weights to latents and step indices."""
         index_grads = []
@@ -158,37 +176,35 @@ def fit(
     model: Backbone,
     start: Parameters,
     base: Sequence[NDArray[np.int32]],
-    target: Tensor,
+    target: Target,
     mask: Tensor,
     settings: FitSettings,
     watch: Watch,
 ) -> FitResult:
     """Train one group from `start`; residuals are counted against `base`, the integers that the decoder has.
 
-    target: (cells, T, 3, h, w) and mask (cells, 1, 1, h, w), on the device to train on. watch(step, mse, bits) is
-    called after each step and may raise to stop. What training makes worse is left as it was. Deterministic for given
-    inputs, device and thread count.
+    mask: (cells, 1, 1, h, w), on the device to train on. watch(step, mse of the step's frames, bits) is called after
+    each step and may raise to stop. What training makes worse is left as it was. Deterministic for given inputs, device
+    and thread count. Memory: a step's frames, and what `target` holds.
     """
     began = time.perf_counter()
-    device = target.device
+    device = mask.device
     trainee = _Trainee(model.tensors, start, device)
     rate = ResidualRate([torch.from_numpy(b.astype(np.float32)).to(device) for b in base])
     rates = _learning_rates(trainee, settings)
-    optimizer = Optimizer(trainee.values, rates, settings.muon)
-    step_optimizer = Optimizer([trainee.indices], [STEP_INDEX_RATE], False)
+    # What starts at zero, such as embeddings, is no matrix between two layers.
+    optimizer = Optimizer(trainee.values, rates, [settings.muon and t.radius > 0 for t in model.tensors])
+    step_optimizer = Optimizer([trainee.indices], [STEP_INDEX_RATE], [False])
     noise = torch.Generator(device=device).manual_seed(settings.seed)
     count = sum(v.numel() for v in trainee.latents)
     lam = settings.lam
-    normaliser = 1.0 / (3.0 * float(mask.sum()) * target.shape[1])
-    per_bite = max(1, BITE_SAMPLES // (target[0].numel() // 3))
+    batches = _batches(target, settings)
     rate_every = max(1, min(settings.rate_every, settings.iterations // 10))
     trim_at = settings.iterations * TRIM_FROM if settings.proximal and not settings.muon else math.inf
-    mse = first_mse = math.inf
+    mse = first_mse = _error(model, trainee.detached(), target, mask, settings)
     for step in range(settings.iterations):
         leaves = trainee.weights()
-        mse = _accumulate(model, leaves, target, mask, normaliser, per_bite)
-        if step == 0:
-            first_mse = mse
+        mse = _accumulate(model, leaves, *next(batches), mask)
         if not math.isfinite(mse):
             break
         trainee.take_gradients(leaves)
@@ -213,24 +229,19 @@ def fit(
             step_optimizer.step(scale)
             trainee.set_steps()
         watch(step, mse, rate.bits)
+    del batches  # and the pictures that it holds
     if math.isfinite(mse):
         rate.refresh(trainee.latents)
         if trim_at < math.inf and settings.target_bits is not None and rate.bits > settings.target_bits * TOLERATED:
             rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
-        output = _output(model, trainee.weights(), target.shape[1], per_bite)
-        mse = _mean_error(output, target, mask, normaliser)
+        weights = trainee.detached()
+        mse = _error(model, weights, target, mask, settings)
     if not mse < first_mse:  # training has made it worse, or has diverged: what it began with costs less
         trainee = _Trainee(model.tensors, start, device)
         rate.refresh(trainee.latents)
-        output = _output(model, trainee.weights(), target.shape[1], per_bite)
-        mse = _mean_error(output, target, mask, normaliser)
+        weights, mse = trainee.detached(), first_mse
     seconds = time.perf_counter() - began
-    return FitResult(trainee.result(), output, mse, rate.bits, lam, settings.iterations, seconds)
-
-
-def _mean_error(output: Tensor, target: Tensor, mask: Tensor, normaliser: float) -> float:
-    """Mean squared error over samples inside of the picture."""
-    return float(((output - target).square() * mask).sum(dtype=torch.float64)) * normaliser
+    return FitResult(trainee.result(), weights, mse, rate.bits, lam, settings.iterations, seconds)
 
 
 def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
@@ -242,17 +253,39 @@ def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
     return out
 
 
-def _bites(cells: int, per_bite: int) -> list[range]:
-    return [range(first, min(first + per_bite, cells)) for first in range(0, cells, per_bite)]
+def parts(count: int, settings: FitSettings) -> list[range]:
+    """All places of a group of `count` frames in order, as many at a time as a step sees."""
+    size = settings.frames_per_step or count
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
-def _accumulate(
-    model: Backbone, leaves: list[Tensor], target: Tensor, mask: Tensor, normaliser: float, per_bite: int
-) -> float:
+def _batches(target: Target, settings: FitSettings) -> Iterator[tuple[Sequence[int], Tensor]]:
+    """For ever: the places that the next step sees, and their pictures (cells, T, 3, h, w)."""
+    size = settings.frames_per_step or target.count
+    if size >= target.count:
+        whole = target(range(target.count))
+        while True:
+            yield range(target.count), whole
+    generator = torch.Generator().manual_seed(settings.seed)
+    while True:
+        order = torch.randperm(target.count, generator=generator).tolist()
+        for first in range(0, target.count, size):
+            places = order[first : first + size]
+            yield places, target(places)
+
+
+def _bites(model: Backbone, frames: Sequence[int], mask: Tensor) -> list[range]:
+    """Cells that go through the network together."""
+    size = max(1, BITE_SAMPLES // (len(frames) * mask.shape[-2] * mask.shape[-1]))
+    return [range(first, min(first + size, model.cells)) for first in range(0, model.cells, size)]
+
+
+def _accumulate(model: Backbone, leaves: list[Tensor], frames: Sequence[int], target: Tensor, mask: Tensor) -> float:
     """Forward and backward over all cells, in bites; the mean squared error over samples inside of the picture."""
+    normaliser = 1.0 / (3.0 * float(mask.sum()) * len(frames))
     total = 0.0
-    for cells in _bites(model.cells, per_bite):
-        prediction = model.predict(leaves, range(target.shape[1]), cells)
+    for cells in _bites(model, frames, mask):
+        prediction = model.predict(leaves, frames, cells)
         error = prediction.detach() - target[cells.start : cells.stop]
         error.mul_(mask[cells.start : cells.stop])
         total += float(torch.linalg.vector_norm(error)) ** 2 * normaliser
@@ -261,6 +294,15 @@ def _accumulate(
 
 
 @torch.no_grad()
-def _output(model: Backbone, leaves: list[Tensor], frames: int, per_bite: int) -> Tensor:
-    """(cells, T, 3, h, w): the forward pass of training, all cells."""
-    return torch.cat([model.predict(leaves, range(frames), cells) for cells in _bites(model.cells, per_bite)])
+def pictures(model: Backbone, weights: Sequence[Tensor], frames: Sequence[int], mask: Tensor) -> Tensor:
+    """(cells, T, 3, h, w) of places `frames`: the forward pass of training, all cells."""
+    return torch.cat([model.predict(weights, frames, cells) for cells in _bites(model, frames, mask)])
+
+
+def _error(model: Backbone, weights: Sequence[Tensor], target: Target, mask: Tensor, settings: FitSettings) -> float:
+    """The mean squared error over samples inside of the picture, of all frames."""
+    total = 0.0
+    for frames in parts(target.count, settings):
+        error = pictures(model, weights, frames, mask) - target(frames)
+        total += float((error.square() * mask).sum(dtype=torch.float64))
+    return total / (3.0 * float(mask.sum()) * target.count)

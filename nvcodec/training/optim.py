@@ -35,21 +35,25 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 class Optimizer:
     """Updates `parameters` in place from their gradients.
 
-    rates: the learning rate of each, in its own units a step. muon: orthogonalise the updates of matrices; convolutions
-    count as (out, rest). State is kept for one fit only: every group starts afresh, so a resumed encode goes on with
-    the same bits.
+    rates: the learning rate of each, in its own units a step. muon: whether to orthogonalise the updates, of each; only
+    matrices are, convolutions as (out, rest). State is kept for one fit only: every group starts afresh, so a resumed
+    encode goes on with the same bits.
     `gains`, after a step: how many units of update one unit of gradient became, before the learning rate; what a
     proximal step has to be multiplied with. A number for a matrix of Muon's, a value per element for Adam.
     """
 
     def __init__(
-        self, parameters: Sequence[Tensor], rates: Sequence[float], muon: bool, betas: tuple[float, float] = (0.9, 0.99)
+        self,
+        parameters: Sequence[Tensor],
+        rates: Sequence[float],
+        muon: Sequence[bool],
+        betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
         self.parameters = list(parameters)
         self.rates = list(rates)
         self.betas = betas
         self.momentum = 0.95
-        self.matrix = [muon and p.dim() > 1 for p in self.parameters]
+        self.matrix = [m and p.dim() > 1 for p, m in zip(self.parameters, muon, strict=True)]
         self.first = [torch.zeros_like(p) for p in self.parameters]
         self.second = [torch.zeros(0) if m else torch.zeros_like(p) for p, m in zip(parameters, self.matrix)]  # noqa: B905
         self.gains: list[Tensor | float] = [0.0] * len(self.parameters)

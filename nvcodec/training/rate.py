@@ -71,8 +71,11 @@ class ResidualRate:
     def trim(self, latents: Sequence[Tensor], gains: Sequence[Tensor | float], target_bits: float) -> None:
         """One proximal step, just large enough that the residuals take `target_bits`: the least useful ones go first.
 
-        Ends with `bits` at most the target, unless residuals that are all zero take more.
+        Ends with `bits` at most the target, unless residuals that are all zero take more. Where a table has zeros
+        rarer than ones, its first slope is negative; such a step would push residuals away without end, so it counts
+        as none.
         """
+        self.slopes = [(max(near, 0.0), far) for near, far in self.slopes]
         before = [latent.detach().clone() for latent in latents]
 
         def bits_at(strength: float) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import nvcodec
 from nvcodec.bench import worker
 from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Scale, Spec, StreamInfo, check_preset
+from nvcodec.encode.networks import network_named
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import UsageError
 from nvcodec.training.presets import PRESETS
@@ -42,7 +43,10 @@ class OwnCodec(Codec):
         """Of the encoder."""
         keyint = 0
         if task.intra_period:
-            group = self._options.get("group") or PRESETS[self.spec.preset].group
+            group = self._options.get("group")
+            group = group or network_named(self._options.get("model", "nirvana")).group(self.spec.preset)
+            if group is None:
+                raise UsageError(f"{self.label}: an intra period needs the option group=")
             keyint, rest = divmod(task.intra_period, group)
             if rest:
                 raise UsageError(

@@ -1,0 +1,16 @@
+"""What the encoder knows of each backbone and a decoder need not: options, costs, training. One file a family."""
+
+from __future__ import annotations
+
+from nvcodec.encode.networks.base import Network
+from nvcodec.encode.networks.nirvana import NirvanaNetwork
+from nvcodec.errors import UsageError
+
+NETWORKS: dict[str, Network] = {network.name: network for network in (NirvanaNetwork(),)}
+
+
+def network_named(name: str) -> Network:
+    """The entry of the model called `name`; UsageError where there is none."""
+    if name not in NETWORKS:
+        raise UsageError(f"there is no model '{name}'; there are: {', '.join(NETWORKS)}")
+    return NETWORKS[name]

@@ -1,0 +1,95 @@
+"""What the encoder knows of each backbone: presets, options, sizes; and that a decision is a network."""
+
+from fractions import Fraction
+
+import pytest
+
+from nvcodec.bitstream.registry import MODELS
+from nvcodec.encode.networks import NETWORKS, network_named
+from nvcodec.encode.plan import build_model, decide
+from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings
+from nvcodec.errors import UsageError
+from nvcodec.training.presets import PRESETS
+from nvcodec.video import VideoInfo
+
+INFO = VideoInfo(320, 180, rate=Fraction(24))
+NAMES = sorted(NETWORKS)
+
+
+def test_every_model_of_the_registry_is_known():
+    assert set(NETWORKS) == {entry.name for entry in MODELS.values()}
+    with pytest.raises(UsageError, match="nirvana"):
+        network_named("nerf")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_presets_are_one_axis(name):
+    trainings = [NETWORKS[name].training(preset) for preset in PRESETS]
+    for steps in ([t.steps_first for t in trainings], [t.steps_next for t in trainings]):
+        assert steps == sorted(steps)
+    assert [t.published for t in trainings] == [False] * 4 + [True]
+    assert trainings[-1].rate_first == 5e-4, "of both papers"
+
+
+def test_the_papers_nirvana():
+    network = NETWORKS["nirvana"]
+    decision = decide(EncodeSettings(preset="paper"), INFO, 9)
+    assert list(decision.values) == [32, 3, 512, 5, 16, 16, 30, 1] and not decision.sized
+    paper = network.training("paper")
+    assert (paper.steps_first, paper.steps_next, paper.lam) == (16000, 2000, 1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_decision_is_a_network(name, preset):
+    decision = decide(EncodeSettings(model=name, preset=preset), INFO, 100)
+    model, record = build_model(EncodeSettings(model=name), decision, INFO)
+    assert record.parameters == decision.size.total == sum(t.size for t in model.tensors)
+    assert decision.config == record.settings and decision.group == record.settings["group"]
+    assert 0 < decision.size.moving <= decision.size.total
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_the_most_that_there_may_be(name):
+    sizes = []
+    for most in (30_000, 60_000):
+        settings = EncodeSettings(model=name, parameters=most)
+        decision = decide(settings, INFO, 50)
+        wider = decide(EncodeSettings(model=name, width=decision.width + 1), INFO, 50)
+        assert decision.size.total <= most < wider.size.total and not decision.sized
+        sizes.append(decision.size.total)
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rate_decides_the_width(name):
+    widths = [decide(EncodeSettings(model=name, bpp=bpp), INFO, 120).width for bpp in (0.1, 0.3, 1.0)]
+    assert widths == sorted(set(widths))
+    assert decide(EncodeSettings(model=name), INFO, 120).sized
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_options_that_a_model_does_not_have(name):
+    values = {"patch": 8, "chunk": 1.0, "depth": 2, "channels": 4, "block_channels": 4, "conv": "float"}
+    assert tuple(values) == NETWORK_OPTIONS
+    for option, value in values.items():
+        settings = EncodeSettings(model=name, **{option: value})
+        if option in NETWORKS[name].options:
+            decide(settings, INFO, 9)
+        else:
+            with pytest.raises(UsageError, match=f"{name} has no option --{option.replace('_', '-')}"):
+                decide(settings, INFO, 9)
+
+
+def test_settings_that_say_the_same_twice():
+    for pair in ({"group": 3, "chunk": 1.0}, {"width": 8, "parameters": 100}):
+        with pytest.raises(UsageError, match="one of them"):
+            EncodeSettings(**pair)
+
+
+def test_a_group_that_is_asked_for_does_not_follow_the_length():
+    """Chains of one encode have one network, however short the last of them is."""
+    assert decide(EncodeSettings(group=6), INFO, 5).group == 6
+    assert decide(EncodeSettings(), INFO, 5).group == 5
+    with pytest.raises(UsageError, match="at most 64"):
+        decide(EncodeSettings(group=65), VideoInfo(3840, 2160), 100)
