@@ -36,6 +36,9 @@ MAX_RANK = 4
 MAX_PARAMETERS = 2**26
 """Values in all tensors of a model: 256 MiB as 32-bit numbers, ten times the largest model of the literature."""
 
+MAX_ACTIVATIONS = 2**31
+"""Values of the largest layer of a frame-wise network, for one frame: 8 GiB, four times what 96 channels at 4K take."""
+
 MAX_MAGNITUDE = 2**24 - 1
 """Magnitude of a coded integer: float32 holds every such integer exactly."""
 

@@ -92,9 +92,10 @@ def flipped(data, place):
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def model_bytes(config=None, tensors=None, model_id=1, exactness=0, index=0):
-    """A model record of the worked example, changed, unchecked."""
-    record = W.models[0]
+def model_bytes(config=None, tensors=None, model_id=None, exactness=0, index=0, of=None):
+    """A model record, of the worked example by default, changed, unchecked."""
+    record = (of or W).models[0]
+    model_id = record.model_id if model_id is None else model_id
     config = list(record.config if config is None else config)
     tensors = record.tensors if tensors is None else tensors
     out = struct.pack("<BHBI", index, model_id, exactness, record.seed) + uvarint(len(config))
@@ -102,8 +103,8 @@ def model_bytes(config=None, tensors=None, model_id=1, exactness=0, index=0):
     return out + b"".join(bytes([kind, len(shape)]) + b"".join(map(uvarint, shape)) for kind, shape in tensors)
 
 
-def config(**change):
-    return model_bytes(list({**W.models[0].settings, **change}.values()))
+def config(of=None, **change):
+    return model_bytes(list({**(of or W).models[0].settings, **change}.values()), of=of)
 
 
 def tables(*fields, k_code=0, order=0, tail=0):
@@ -120,6 +121,7 @@ def zeros(count):
 
 
 W, FLOATS, BIG = File("worked"), File("yuv444p8_floats"), File("escapes")
+NERV, HNERV, ENERV = File("nerv"), File("hnerv"), File("enerv")
 SINGLE = ((1, 3), (24, 6), (4, 6))
 ONE_PAIR = (*SINGLE, *zeros(7))  # two symbols, those of tensor 0; the other tensors are zero
 ESCAPED = tables(*ONE_PAIR, order=23)
@@ -168,6 +170,24 @@ PREVIOUS, NONE = Inheritance.PREVIOUS, Inheritance.NONE
 
 def end(groups, frames):
     return raw_chunk(b"FEND", struct.pack("<IIQ", groups, frames, 0))
+
+
+def framewise_changes():
+    """(file, change of its configuration) out of the ranges of section 15."""
+    for file in (NERV, HNERV, ENERV):
+        for change in (
+            {"group": 0}, {"group": 257}, {"width": 0}, {"width": 8193}, {"lower": 0}, {"lower": 8193},
+            {"reduction": 9}, {"reduction": 101}, {"s1": 0}, {"s1": 9}, {"s2": 0, "s4": 2}, {"s6": 2**63},
+            {"s1": 5, "s2": 5},
+        ):  # fmt: skip
+            yield file, change
+    for file in (NERV, ENERV):
+        for change in ({"stem": 0}, {"stem": 8193}, {"levels": 0}, {"levels": 129}, {"base": 100}, {"base": 401}):
+            yield file, change
+        yield file, {"base": 400, "levels": 15}
+    for file, name, most in ((HNERV, "embedding", 256), (ENERV, "space", 16)):
+        yield file, {name: 0}
+        yield file, {name: most + 1}
 
 
 def cases():
@@ -229,7 +249,7 @@ def cases():
     yield "V8", W.with_video(15, 1, 1)
     yield "V8", W.with_video(18, 2, 1)
     yield "M1", W.with_model(model_bytes(model_id=0))
-    yield "M1", W.with_model(model_bytes(model_id=2))
+    yield "M1", W.with_model(model_bytes(model_id=5))
     yield "M2", W.with_model(model_bytes(exactness=2))
     yield "M3", W.with_model(model_bytes(config=W.models[0].config[:-1]))
     yield "M4", W.with_model(model_bytes(tensors=[(2, (1,))]))
@@ -268,6 +288,16 @@ def cases():
         {"patch": 2**63},
     ):
         yield "M11", W.with_model(config(**change))
+    for file, change in framewise_changes():
+        yield "M11", file.with_model(config(file, **change))
+    large = raw_chunk(b"VIDI", struct.pack("<II", 200, 200) + ENERV.vidi[22:-4])
+    yield "M11", ENERV.header + large + raw_chunk(b"MODL", config(ENERV, s1=2)) + b"".join(ENERV.grup) + ENERV.fend
+    yield "M12", NERV.with_model(config(NERV, width=2))
+    yield "M12", HNERV.with_model(model_bytes(model_id=2, config=NERV.models[0].config, of=HNERV))
+    for file in (NERV, HNERV, ENERV):
+        large = raw_chunk(b"VIDI", struct.pack("<II", 2**13, 2**13) + file.vidi[22:-4])
+        wide = raw_chunk(b"MODL", config(file, width=64, lower=64, s1=8, s2=8, s3=8, s4=1))
+        yield "M13", file.header + large + wide + file.grup[0] + end(1, file.groups[0].frame_count)
     yield "M12", W.with_model(config(width=2))
     yield "M12", W.with_model(model_bytes(tensors=TENSORS[:-1]))
     yield "M12", W.with_model(model_bytes(tensors=[*TENSORS[:-1], (1, (3,))]))
@@ -318,6 +348,7 @@ def cases():
     yield "G20", W.sections(0, STEPS=svarint(-1025) + bytes(7))
     yield "G21", W.sections(0, STEPS=bytes(7))
     yield "G21", W.sections(0, STEPS=bytes(9))
+    yield "G22", HNERV.changed(0, pts=tuple(range(5)))
     for k_code in (6, 7):
         yield "E1", W.sections(1, TABLES=tables(*zeros(8), k_code=k_code), SYMBOLS=b"")
     yield "E2", W.sections(1, TABLES=tables(*zeros(8), order=24), SYMBOLS=b"")

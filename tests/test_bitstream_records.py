@@ -345,6 +345,12 @@ def test_wire_ids_never_change():
     codings = {"ZERO": 0, "SINGLE": 1, "ROWS": 2, "COLUMNS": 3, "CONTEXT": 4}
     assert {e.name: int(e) for e in registry.TensorCoding} == codings
     assert {e.name: int(e) for e in registry.BlobCoding} == {"STORED": 0, "ZSTD": 1, "LZMA": 2}
+    assert {id_: entry.name for id_, entry in registry.MODELS.items()} == {
+        1: "nirvana",
+        2: "nerv",
+        3: "hnerv",
+        4: "enerv",
+    }
     assert registry.model_entry(1).name == "nirvana" and registry.model_named("nirvana").id == 1
     with pytest.raises(UsageError, match="there are: nirvana"):
         registry.model_named("nerf")

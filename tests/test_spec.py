@@ -12,7 +12,7 @@ from nvcodec.bitstream import chunks, header, registry  # noqa: E402
 from nvcodec.bitstream.records import VideoRecord  # noqa: E402
 from nvcodec.entropy import blobs, codings, context, tables  # noqa: E402
 from nvcodec.media import color  # noqa: E402
-from nvcodec.models import nirvana, weights  # noqa: E402
+from nvcodec.models import enerv, framewise, nirvana, weights  # noqa: E402
 from tools import make_vectors  # noqa: E402
 from tools.annotate import annotate, collect, explain  # noqa: E402
 
@@ -47,7 +47,7 @@ def value(text):
 
 
 def test_the_worked_example_is_the_file_byte_for_byte():
-    listing = section("23").split("```text\n")[1].split("```")[0]
+    listing = section("24").split("```text\n")[1].split("```")[0]
     data = (ROOT / "tests" / "vectors" / "worked.nvc").read_bytes()
     assert collect(listing) == data
     assert listing == annotate(data)
@@ -56,21 +56,21 @@ def test_the_worked_example_is_the_file_byte_for_byte():
 def test_the_worked_example_is_what_the_encoder_writes(monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
     data = make_vectors.build(make_vectors.VECTORS_BY_NAME["worked"])
-    listing = section("23").split("```text\n")[1].split("```")[0]
+    listing = section("24").split("```text\n")[1].split("```")[0]
     assert collect(listing) == data
     assert make_vectors.worked_example(data) in TEXT and explain(data) in TEXT
 
 
 def test_the_quoted_bytes_are_in_the_worked_example():
     quoted = re.search(r"tables section of the second group, `([0-9a-f ]+)`", TEXT)[1]
-    assert quoted in section("23").split("```text\n")[1]
+    assert quoted in section("24").split("```text\n")[1]
 
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 
 
 def test_limits_are_those_of_the_code():
-    written = {name: value(number) for name, number, *_ in rows(section("19")) if name.startswith("MAX_")}
+    written = {name: value(number) for name, number, *_ in rows(section("20")) if name.startswith("MAX_")}
     coded = {name: getattr(limits, name) for name in vars(limits) if name.startswith("MAX_")}
     assert written == {name: number for name, number in coded.items() if name not in NOT_IN_FILES}
     assert set(re.findall(r"MAX_[A-Z_]+", TEXT)) <= set(coded)
@@ -78,7 +78,7 @@ def test_limits_are_those_of_the_code():
 
 def test_registry_ids_are_those_of_the_code():
     written = {}
-    for registry_name, id_, name, status in rows(section("22.3"))[2:]:
+    for registry_name, id_, name, status in rows(section("23.3"))[2:]:
         written.setdefault(registry_name, {})[int(id_)] = (name, status == "reserved")
     ids = {
         "exactness": registry.Exactness,
@@ -146,12 +146,22 @@ def test_model_1():
     assert set(re.findall(r"= ([\d.]+) (?:sin|cos)", section("14.4"))) == {str(nirvana.TIME_AMPLITUDE)}
 
 
+def test_models_2_to_4():
+    table = rows(section("15.1"))[2:]
+    for id_ in (2, 3, 4):
+        names = [name.strip() for r in table if str(id_) in r[2].split() for name in r[0].split(",")]
+        assert tuple(names) == registry.MODELS[id_].fields
+    assert f"radius {framewise.RADIUS}" in section("15") and f"1 .. {framewise.MAX_STRIDE}, then" in section("15.1")
+    assert f"<= 2^{framewise.MAX_FREQUENCY.bit_length() - 1} |" in section("15.1")
+    assert f"at most {enerv.MAX_TOKENS}." in section("15.2") and f"+ {enerv.NORM_FLOOR})" in section("15.6")
+
+
 def test_color():
     written = {}
-    for cells in rows(section("15.2"))[2:]:
+    for cells in rows(section("16.2"))[2:]:
         written.update({code: (float(cells[1]), float(cells[2])) for code in integers(cells[0])})
     assert written == color._KR_KB
-    assert f"height < {color.HD_HEIGHT}" in section("15.2")
+    assert f"height < {color.HD_HEIGHT}" in section("16.2")
 
 
 # Form -----------------------------------------------------------------------------------------------------------------
@@ -166,7 +176,7 @@ def test_references_between_sections_exist():
 
 
 def test_rows_of_refusals_are_numbered_without_gaps():
-    ids = [r[0] for r in rows(section("20"))[2:]]
+    ids = [r[0] for r in rows(section("21"))[2:]]
     for letter in dict.fromkeys(id_[0] for id_ in ids):
         mine = [int(id_[1:]) for id_ in ids if id_[0] == letter]
         assert mine == list(range(1, len(mine) + 1))

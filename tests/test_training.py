@@ -214,8 +214,8 @@ def test_frames_are_taken_in_epochs():
     for seed in (0, 0, 1):
         model, base, scratch, target, mask = setting(frames=5)
         fit(model, scratch, base, target, mask, FitSettings(7, frames_per_step=2, seed=seed), lambda *_: None)
-        steps, last = target.asked[:7], target.asked[7:]
-        assert last == [[0, 1], [2, 3], [4]], "the error in the end is of all frames"
+        before, steps, after = target.asked[:3], target.asked[3:10], target.asked[10:]
+        assert before == after == [[0, 1], [2, 3], [4]], "the error before and in the end is of all frames"
         assert [len(places) for places in steps] == [2, 2, 1, 2, 2, 1, 2]
         epochs = [sum(steps[i : i + 3], []) for i in (0, 3)]
         assert all(sorted(epoch) == list(range(5)) for epoch in epochs) and epochs[0] != epochs[1]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Reader  # noqa: E402
-from nvcodec.bitstream.registry import BlobCoding, Inheritance, TensorCoding  # noqa: E402
+from nvcodec.bitstream.registry import MODELS, BlobCoding, Inheritance, TensorCoding  # noqa: E402
 from nvcodec.decode.decoder import Check, Decoder  # noqa: E402
 from nvcodec.decode.state import apply, initial_state  # noqa: E402
 from nvcodec.entropy import arithmetic, blobs  # noqa: E402
@@ -136,6 +136,8 @@ def test_the_vectors_use_every_id_and_every_kind_of_video():
     uneven = [np.diff(entry["groups"][0]["pts"]).tolist() for entry in EXPECTED.values()]
     assert any(len(set(steps)) > 1 for steps in uneven)
     assert any(len({group["frames"][1] for group in entry["groups"]}) > 1 for entry in EXPECTED.values())
+    models = [model for name in NAMES for model in Reader(io.BytesIO(bytes_of(name))).models.values()]
+    assert {model.model_id for model in models} >= set(MODELS)
     chains = [record.chain for record in Reader(io.BytesIO(bytes_of("yuv422p10_two_chains"))).groups()]
     assert set(chains) == {0, 1}
     assert len(Reader(io.BytesIO(bytes_of("yuv420p10_models"))).index) == 4

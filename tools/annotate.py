@@ -16,7 +16,7 @@ from tools.refdec import decode as reference_decode
 from tools.refdec.container import Video
 from tools.refdec.decoder import initial_state
 from tools.refdec.entropy import K_OF_CODE
-from tools.refdec.network import Nirvana
+from tools.refdec.network import network
 
 VIDEO_FIELDS = (
     ("width", 4), ("height", 4), ("bit depth", 1), ("chroma format", 1), ("range", 1), ("primaries", 1),
@@ -177,10 +177,12 @@ def explain(data: bytes) -> str:
     before: list[NDArray[np.int32]] = []
     for item in reference_decode(data):
         if isinstance(item, Video):
+            video = item
             continue
         record, state, head = item.record, item.state, item.record.sections[2][0]
         if record.inheritance == 0:
-            before = initial_state(Nirvana(*record.model.config), record.model.seed).integers
+            tensors = network(record.model, video).tensors(video)
+            before = initial_state(tensors, record.model.seed).integers
         names = " ".join(CODINGS[coding] for coding in state.codings)
         lines.append(f"group {record.number}: K = {K_OF_CODE[head >> 5]}, escape order {head & 31}, codings {names}")
         numbers("step indices", np.array(state.steps))

@@ -29,10 +29,13 @@ sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Writer  # noqa: E402
 from nvcodec.bitstream.records import GroupRecord, ModelRecord, TensorSpec, VideoRecord  # noqa: E402
-from nvcodec.bitstream.registry import Inheritance, TensorKind  # noqa: E402
+from nvcodec.bitstream.registry import Inheritance, TensorKind, model_entry  # noqa: E402
 from nvcodec.decode.state import State, apply, encode_residuals, initial_state  # noqa: E402
-from nvcodec.models.base import LATENT  # noqa: E402
-from nvcodec.models.nirvana import Nirvana, NirvanaConfig  # noqa: E402
+from nvcodec.models.base import LATENT, create  # noqa: E402
+from nvcodec.models.enerv import EnervConfig  # noqa: E402
+from nvcodec.models.hnerv import HnervConfig  # noqa: E402
+from nvcodec.models.nerv import NervConfig  # noqa: E402
+from nvcodec.models.nirvana import NirvanaConfig  # noqa: E402
 from nvcodec.models.weights import step_index  # noqa: E402
 from tools.annotate import annotate, explain  # noqa: E402
 from tools.refdec import decode as reference_decode  # noqa: E402
@@ -44,6 +47,9 @@ SPECIFICATION = ROOT / "bitstream_spec.md"
 BEGIN, END = "<!-- worked example: begin -->\n", "<!-- worked example: end -->\n"
 
 Integers = NDArray[np.int32]
+Config = NirvanaConfig | NervConfig | HnervConfig | EnervConfig
+MODEL_IDS: dict[type[Config], int] = {NirvanaConfig: 1, NervConfig: 2, HnervConfig: 3, EnervConfig: 4}
+
 Change = Callable[[int, tuple[int, ...]], Integers]  # (tensor number, shape) -> residuals
 
 
@@ -103,7 +109,7 @@ class Vector:
     """A file to be: its video, its networks by index, its groups; `extra` goes between models and groups."""
 
     video: VideoRecord
-    models: tuple[tuple[NirvanaConfig, int], ...]
+    models: tuple[tuple[Config, int], ...]
     groups: tuple[Plan, ...]
     meta: dict[str, Any] | None = None
     late_models: bool = False  # models after the first stand right before their first group
@@ -123,13 +129,17 @@ def write(vector: Vector, pixels: Sequence[tuple[bytes, tuple[int, ...]]]) -> by
     writer.write_video(vector.video)
     if vector.meta is not None:
         writer.write_meta(vector.meta)
-    networks = [Nirvana(config, vector.video.height, vector.video.width) for config, _ in vector.models]
+    ids = [MODEL_IDS[type(config)] for config, _ in vector.models]
+    networks = [
+        create(model_entry(id_).name, config.values, vector.video.height, vector.video.width)
+        for id_, (config, _) in zip(ids, vector.models, strict=True)
+    ]
     written: set[int] = set()
 
     def write_model(index: int) -> None:
         config, seed = vector.models[index]
         specs = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in networks[index].tensors)
-        writer.write_model(ModelRecord(index, 1, seed, config.values, specs))
+        writer.write_model(ModelRecord(index, ids[index], seed, config.values, specs))
         written.add(index)
 
     for index in range(1 if vector.late_models else len(networks)):
@@ -308,6 +318,28 @@ VECTORS_BY_NAME: dict[str, Vector] = {
     "blocks": Vector(
         dataclasses.replace(VIDEO, chroma=0), ((dataclasses.replace(TINY, width=260, depth=2), 10),),
         (Plan((0, 1), one_value),),
+    ),
+    "nerv": Vector(
+        dataclasses.replace(VIDEO, width=13, height=7), ((NervConfig(3, 3, 4, 5, 125, 2, 20, 3, 2, 0, 0, 0, 0), 11),),
+        (
+            Plan(ticks(0, 3), everywhere("nerv/0", 20)),
+            Plan(ticks(3, 3), here_and_there("nerv/1"), steps=1),
+            Plan(ticks(6, 2), here_and_there("nerv/2", 9, 20)),
+        ),
+    ),
+    "hnerv": Vector(
+        dataclasses.replace(VIDEO, width=11, height=9, chroma=3),
+        ((HnervConfig(4, 4, 2, 3, 12, 2, 2, 1, 0, 0, 0), 12),),
+        (
+            Plan(ticks(0, 4), everywhere("hnerv/0", 90)),
+            Plan(ticks(4, 3), here_and_there("hnerv/1")),
+            Plan(ticks(7, 1), everywhere("hnerv/2", 90), fresh=True),
+        ),
+    ),
+    "enerv": Vector(
+        dataclasses.replace(VIDEO, width=12, height=5, bit_depth=10, matrix=1),
+        ((EnervConfig(2, 4, 3, 4, 150, 2, 2, 20, 3, 1, 0, 0, 0, 0), 13),),
+        (Plan(ticks(0, 2), everywhere("enerv/0", 20)), Plan(ticks(2, 2), here_and_there("enerv/1"))),
     ),
 }  # fmt: skip
 

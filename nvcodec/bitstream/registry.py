@@ -72,10 +72,15 @@ class ModelEntry:
     fields: tuple[str, ...]
 
 
+_STAGES = ("lower", "reduction", "s1", "s2", "s3", "s4", "s5", "s6")
+
 _ENTRIES = (
     ModelEntry(
         1, "nirvana", ("patch", "group", "width", "depth", "channels", "block_channels", "omega", "conv_float")
     ),
+    ModelEntry(2, "nerv", ("group", "width", "stem", "levels", "base", *_STAGES)),
+    ModelEntry(3, "hnerv", ("group", "width", "embedding", *_STAGES)),
+    ModelEntry(4, "enerv", ("group", "width", "stem", "levels", "base", "space", *_STAGES)),
 )  # fmt: skip
 
 MODELS: dict[int, ModelEntry] = {entry.id: entry for entry in _ENTRIES}

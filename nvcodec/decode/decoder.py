@@ -20,7 +20,7 @@ from nvcodec.bitstream.registry import Exactness, Inheritance, model_entry
 from nvcodec.decode import render
 from nvcodec.decode.device import choose_device
 from nvcodec.decode.state import State, apply, check_model, initial_state
-from nvcodec.errors import FeatureError, FormatError, LimitError, TruncatedError, UsageError
+from nvcodec.errors import FeatureError, FormatError, LimitError, MalformedError, TruncatedError, UsageError
 from nvcodec.limits import MAX_GROUP_PIXELS
 from nvcodec.models.base import Backbone, create
 from nvcodec.video import Chroma, ColorInfo, Frame, Plane, Range, VideoInfo
@@ -158,6 +158,8 @@ class Decoder:
                 model = self._model(record.model)
                 if record.frame_count * self.info.width * self.info.height > MAX_GROUP_PIXELS:
                     raise LimitError(f"group {record.number} has more than {MAX_GROUP_PIXELS} pixels")
+                if record.frame_count > model.longest:
+                    raise MalformedError(f"group {record.number} has more than the {model.longest} frames of its model")
                 base = self._initial_state(record.model, model) if fresh else state
                 assert base is not None
                 state = apply(base, record)

@@ -7,6 +7,7 @@ can take as many at a time as memory and caches like:
     tensors                          what is coded, in wire order
     cells                            how many there are
     activations                      values of the largest layer, of one cell and frame
+    longest                          the most frames that a group can have
     predict(weights, frames, cells)  -> (cells, T, 3, h, w)     RGB, about [0, 1], of any frames, in any order
     assemble(prediction)             -> (T, 3, H, W)            all cells of some frames
     arrange(frames)                  -> (cells, T, 3, h, w)     the inverse: training targets
@@ -57,6 +58,7 @@ class Backbone(Protocol):
     tensors: tuple[TensorSpec, ...]
     cells: int
     activations: int  # values of the largest layer, of one cell and frame: what memory is planned with
+    longest: int  # frames of a group, at most
 
     def predict(self, weights: Sequence[Tensor], frames: Sequence[int], cells: range) -> Tensor:
         """Pictures of `cells` at places `frames` in the group: (len(cells), len(frames), 3, h, w) float32."""
@@ -92,7 +94,7 @@ def create(name: str, values: Sequence[int], height: int, width: int) -> Backbon
 
     Raises FeatureError for an unknown name, MalformedError for values that describe no network.
     """
-    from nvcodec.models import nirvana  # noqa: F401  (registers itself)
+    from nvcodec.models import enerv, hnerv, nerv, nirvana  # noqa: F401  (register themselves)
 
     if name not in _FACTORIES:
         raise FeatureError(f"this release has no model '{name}'")

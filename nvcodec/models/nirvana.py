@@ -101,6 +101,8 @@ def largest_patch(height: int, width: int) -> int:
 class Nirvana:
     """The network for frames of height x width samples."""
 
+    longest = limits.MAX_GROUP_FRAMES
+
     def __init__(self, config: NirvanaConfig, height: int, width: int) -> None:
         require(
             config.patch <= largest_patch(height, width),

@@ -6,8 +6,9 @@ Section numbers in the modules are those of the specification.
     container   bytes -> records, with every rule that can be checked without decoding       (sections 2-7)
     entropy     tables and symbols sections -> integers                                      (sections 8-10)
     zstd        Zstandard frames, as RFC 8878 has them                                       (section 11)
-    network     integers -> weights -> RGB -> planes                                         (sections 12-15)
-    decoder     a file -> groups of frames                                                   (section 7, 16)
+    nirvana, framewise    weights -> RGB, of each network; layers: what they share           (sections 14, 15)
+    network     integers -> weights -> RGB -> planes                                         (sections 12-16)
+    decoder     a file -> groups of frames                                                   (section 7, 17)
 
     python -m tools.refdec FILE.nvc [--frames A:B] [--y4m OUT | --raw OUT]
 """

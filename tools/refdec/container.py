@@ -15,7 +15,7 @@ MAGIC = bytes.fromhex("9d4e56430d0a1a0a")
 LENGTH_CAPS = {b"META": 2**16, b"MODL": 2**16, b"GRUP": 2**29, b"INDX": 2**26}
 FIXED_LENGTHS = {b"VIDI": 44, b"FEND": 16}
 ANCILLARY = (b"META", b"INDX")
-MODEL_FIELDS = {1: 8}  # model id -> number of configuration values
+MODEL_FIELDS = {1: 8, 2: 13, 3: 11, 4: 14}  # model id -> number of configuration values
 
 
 class Refused(Exception):

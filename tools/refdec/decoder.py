@@ -1,4 +1,4 @@
-"""A file to groups of frames: sections 7, 11, 12 and 16 of the specification."""
+"""A file to groups of frames: sections 7, 11, 12 and 17 of the specification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from . import network, zstd
 from .container import Cursor, Group, Refused, Video, need, read
 from .entropy import context_classes, decode_integers, update_activity
-from .network import Nirvana, Picture
+from .layers import Picture, Tensors
+from .network import Network
 
 STEPS, TABLES, SYMBOLS, BLOBS = 1, 2, 3, 4
 STORED, ZSTD, LZMA = 0, 1, 2
@@ -48,10 +49,10 @@ class Decoded:
     means_match: bool
 
 
-def initial_state(n: Nirvana, seed: int) -> State:
+def initial_state(tensors: Tensors, seed: int) -> State:
     """Section 12.1."""
-    integers = network.initial_integers(n, seed)
-    floats = [np.zeros(shape, np.uint32) for kind, shape, _ in n.tensors() if kind == 1]
+    integers = network.initial_integers(tensors, seed)
+    floats = [np.zeros(shape, np.uint32) for kind, shape, _ in tensors if kind == 1]
     return State(integers, [0] * len(integers), [np.zeros(q.shape, np.int64) for q in integers], floats)
 
 
@@ -109,11 +110,11 @@ def apply(base: State, group: Group) -> State:
     return State(integers, steps, activity, floats, codings, coding)
 
 
-def weights(n: Nirvana, state: State) -> list[NDArray[np.float64]]:
+def weights(tensors: Tensors, state: State) -> list[NDArray[np.float64]]:
     """All tensors in wire order (section 12.3)."""
     integers, steps, floats = iter(state.integers), iter(state.steps), iter(state.floats)
     out: list[NDArray[np.float64]] = []
-    for kind, _, _ in n.tensors():
+    for kind, _, _ in tensors:
         if kind == 0:
             product = next(integers).astype(np.float32) * np.float32(network.step_size(next(steps)))
             out.append(product.astype(np.float64))
@@ -133,7 +134,7 @@ def decode(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Vid
     assert isinstance(video, Video)
     yield video
     first = access_point(data, start) if start else 0
-    networks: dict[int, Nirvana] = {}
+    networks: dict[int, Network] = {}
     state: State | None = None
     for group in records:
         assert isinstance(group, Group)
@@ -142,13 +143,15 @@ def decode(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Vid
         if stop is not None and group.first_frame >= stop:
             return
         model = group.model
-        n = networks.setdefault(model.index, network.network(model, video))
-        base = initial_state(n, model.seed) if group.inheritance == 0 else state
+        n = networks[model.index] = networks.get(model.index) or network.network(model, video)
+        tensors = n.tensors(video)
+        need(len(group.pts) <= n.longest, "more frames than the model has")
+        base = initial_state(tensors, model.seed) if group.inheritance == 0 else state
         assert base is not None
         state = apply(base, group)
         if group.first_frame + len(group.pts) > start:
-            values = weights(n, state)
-            frames = [network.to_planes(network.render_rgb(n, video, values, t), video) for t in range(len(group.pts))]
+            values = weights(tensors, state)
+            frames = [network.to_planes(n.rgb(video, values, t), video) for t in range(len(group.pts))]
             near = all(abs(a - b) <= 8 for a, b in zip(network.plane_means(frames), group.means, strict=True))
             yield Decoded(group, state, frames, network.pixel_hash(frames) == group.pixel_hash, near)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nvcodec.encode.networks.base import Network
+from nvcodec.encode.networks.framewise import FAMILY
 from nvcodec.encode.networks.nirvana import NirvanaNetwork
 from nvcodec.errors import UsageError
 
-NETWORKS: dict[str, Network] = {network.name: network for network in (NirvanaNetwork(),)}
+NETWORKS: dict[str, Network] = {network.name: network for network in (NirvanaNetwork(), *FAMILY)}
 
 
 def network_named(name: str) -> Network:
