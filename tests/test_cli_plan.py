@@ -85,6 +85,19 @@ def test_a_part(run, cuts):
     assert run("plan", cuts, "--frames", "41:99", "-q")[2] == ""
 
 
+@pytest.mark.parametrize("name", ["shots.mkv", "shots", "shots_159x89_25fps.yuv"])
+def test_other_kinds_of_source(run, cuts, name):
+    """Also RGB, in a folder of pictures."""
+    shots = frames_of(three_shots())
+    if name.endswith(".yuv"):
+        with open(name, "wb") as file:
+            file.writelines(plane.tobytes() for frame in shots for plane in frame.planes)
+    else:
+        write(name, INFO, shots)
+    found = as_json(run("plan", name, "--min-window", 0.2, "--json"))
+    assert spans(found) == [[(0, N)], [(N, N)], [(2 * N, N)]]
+
+
 def test_threshold_and_limits(run, cuts):
     found = as_json(run("plan", cuts, "--scene-threshold", 1, "--group", 20, "--max-window", 0, "--json"))
     assert spans(found) == [[(0, 14), (14, 14), (28, 14)]] and found["max_window_chunks"] == 0
@@ -105,6 +118,8 @@ def test_errors(run, cuts):
     assert "no frames from 42 on" in fails(2, cuts, "--frames", "42:")
     assert "--scene-threshold" in fails(2, cuts, "--scene-threshold", 0)
     assert "--chunk" in fails(2, cuts, "--chunk", 0)
+    for option in ("--chunk", "--min-window", "--scene-threshold"):
+        assert "not a number" in fails(2, cuts, option, "nan")
     assert "no such file" in fails(3, "none.mp4")
     with open("cuts.y4m", "r+b") as file:
         file.truncate(100_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -29,24 +30,34 @@ from nvcodec.planning.windows import (
 )
 from nvcodec.video import Frame
 
-HOUR = 3600.0
+HOUR = 3600
+
+
+class Real(click.FloatRange):
+    """A range of numbers, in which NaN is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 @click.command("plan")
 @click.argument("source")
 @click.option(
-    "--chunk", type=click.FloatRange(0, HOUR, min_open=True), metavar="SECONDS",
+    "--chunk", type=Real(0, HOUR, min_open=True), metavar="SECONDS",
     help=f"The longest chunk.  [default: {CHUNK_SECONDS:g}]",
 )  # fmt: skip
 @click.option(
     "--group", type=click.IntRange(1, limits.MAX_GROUP_FRAMES), metavar="FRAMES", help="The longest chunk, in frames."
 )
 @click.option(
-    "--scene-threshold", "threshold", type=click.FloatRange(0, 1, min_open=True), default=THRESHOLD, metavar="X",
+    "--scene-threshold", "threshold", type=Real(0, 1, min_open=True), default=THRESHOLD, metavar="X",
     show_default=True, help="The least score of a scene change; 1 is for unrelated pictures.",
 )  # fmt: skip
 @click.option(
-    "--min-window", type=click.FloatRange(0, HOUR), metavar="SECONDS",
+    "--min-window", type=Real(0, HOUR), metavar="SECONDS",
     help=f"The shortest window.  [default: {MIN_SECONDS:g}, at most half of the longest]",
 )  # fmt: skip
 @click.option(

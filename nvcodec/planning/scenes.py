@@ -18,7 +18,7 @@ between dark scenes counts as one between bright scenes.
 - Fades, fast pans and video that moves every second or third frame only are none: their usual difference is as large.
 - Two changes, or a flash, among the SIDE pairs on one side do not hide a change: the two largest do not count.
 - Still video has no differences; FLOOR keeps the noise of a black screen from counting.
-- Where the video begins or ends, fewer pairs tell what is usual; where there are none, it is the other side that does.
+- Where the video begins or ends, a side with fewer than three pairs tells nothing, and the other one decides.
 
 A dissolve has no pair that stands out and is not found; a fade of fewer than five frames counts as a change.
 
@@ -101,7 +101,7 @@ class SceneDetector:
             return PairScore(0, 0.0, 0.0)
         at = number - (self._seen - len(self._thumbnails))
         steps = self._steps
-        before, after = steps[max(1, at - SIDE) : at], steps[at + 1 : at + 1 + SIDE]  # frame 0 has none before it
+        before, after = steps[max(0, at - SIDE) : at], steps[at + 1 : at + 1 + SIDE]
         sides = self._thumbnails[max(0, at - REACH) : at], self._thumbnails[at : at + REACH]
         jump = min(_error(a, b) for a in sides[0] for b in sides[1])
         contrast = self._thumbnails[at - 1].variance + self._thumbnails[at].variance + FLOOR
@@ -134,5 +134,5 @@ def _error(a: _Thumbnail, b: _Thumbnail) -> float:
 
 
 def _usual(steps: list[float]) -> float:
-    """The third largest, the least where there are fewer, 0 where there are none."""
-    return sorted(steps, reverse=True)[:3][-1] if steps else 0.0
+    """The third largest; 0 where there are fewer."""
+    return sorted(steps)[-3] if len(steps) > 2 else 0.0

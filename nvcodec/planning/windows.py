@@ -151,8 +151,7 @@ class WindowPlanner:
         return closed
 
     def finish(self) -> list[Window]:
-        """After the last frame: the windows that are left."""
-        self._cut = None  # too few frames follow it
+        """After the last frame: the windows that are left. Too few frames follow a change that did not end one yet."""
         return self._divide(self._seen) + self._close(self._seen)
 
     def _divide(self, stop: int) -> list[Window]:
