@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nvcodec.errors import UsageError
 from nvcodec.limits import MAX_GROUP_FRAMES, MAX_GROUP_PIXELS
 from nvcodec.planning.groups import chain_ranges, chunk_frames, grouped, is_random_access
-from nvcodec.planning.sizing import MAX_WIDTH, MIN_WIDTH, BitCosts, Size, expected_bits, largest_width
+from nvcodec.planning.sizing import MAX_WIDTH, BitCosts, Size, expected_bits, largest_width
 from nvcodec.planning.strides import strides_for
 
 
@@ -44,12 +44,12 @@ def network(width):
     return Size(100 * width + width * width, width * width)
 
 
-@given(st.floats(1e3, 1e8), st.integers(1, 60))
-def test_width_is_the_largest_that_fits(bits, groups):
+@given(st.floats(1e3, 1e8), st.integers(1, 60), st.integers(1, 4))
+def test_width_is_the_largest_that_fits(bits, groups, least):
     costs = BitCosts()
-    width = largest_width(lambda w: expected_bits(network(w), groups, 1, costs) <= bits)
-    assert MIN_WIDTH <= width <= MAX_WIDTH
-    if width > MIN_WIDTH:
+    width = largest_width(lambda w: expected_bits(network(w), groups, 1, costs) <= bits, least)
+    assert least <= width <= MAX_WIDTH
+    if width > least:
         assert expected_bits(network(width), groups, 1, costs) <= bits
     if width < MAX_WIDTH:
         assert expected_bits(network(width + 1), groups, 1, costs) > bits

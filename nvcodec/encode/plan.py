@@ -164,13 +164,13 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
     try:
         if settings.parameters:
             most = settings.parameters
-            width = largest_width(lambda w: possible(w) and size(w).total <= most)
+            width = largest_width(lambda w: possible(w) and size(w).total <= most, network.least_width)
         sized = width is None
         if width is None:
             n = groups or OPEN_END_GROUPS
             pixels = (frames or n * group) * info.width * info.height
             budget = (bpp or asked or DEFAULT_BPP) * pixels - 8 * (n * GROUP_OVERHEAD + FILE_OVERHEAD)
-            width = largest_width(lambda w: possible(w) and bits(w) <= budget)
+            width = largest_width(lambda w: possible(w) and bits(w) <= budget, network.least_width)
         chosen, total = values(width), size(width)
     except (MalformedError, LimitError) as error:
         raise UsageError(str(error)) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MIN_WIDTH, MAX_WIDTH = 4, 1024
+MAX_WIDTH = 1024
 OPEN_END_GROUPS = 32  # how many groups a stream of unknown length is taken to have
 
 
@@ -37,9 +37,9 @@ def expected_bits(size: Size, groups: int, fresh: int, costs: BitCosts) -> float
     return fresh * size.total * costs.fresh + (groups - fresh) * inherited
 
 
-def largest_width(fits: Callable[[int], bool]) -> int:
-    """The largest width in MIN_WIDTH..MAX_WIDTH that fits, as all below it do; MIN_WIDTH where none does."""
-    low, high = MIN_WIDTH, MAX_WIDTH
+def largest_width(fits: Callable[[int], bool], least: int) -> int:
+    """The largest width in least..MAX_WIDTH that fits, as all below it do; `least` where none does."""
+    low, high = least, MAX_WIDTH
     while low < high:
         middle = (low + high + 1) // 2
         if fits(middle):

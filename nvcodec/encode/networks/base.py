@@ -23,6 +23,10 @@ class Network(Protocol):
         """The settings that it has, of those that only some models have (settings.NETWORK_OPTIONS)."""
 
     @property
+    def least_width(self) -> int:
+        """The least that a rate or a number of parameters may lead to."""
+
+    @property
     def costs(self) -> BitCosts:
         """Expected bits per parameter, measured."""
 

@@ -44,6 +44,7 @@ class FrameWiseNetwork:
     costs: BitCosts
     configure: Callable[[int, int, tuple[int, ...]], tuple[int, ...]]
     options: frozenset[str] = frozenset({"chunk"})
+    least_width: int = 1
 
     def training(self, preset: str) -> Training:
         """How it is trained under a preset."""

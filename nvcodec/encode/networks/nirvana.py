@@ -48,6 +48,7 @@ class NirvanaNetwork:
 
     name = "nirvana"
     options = frozenset({"patch", "depth", "channels", "block_channels", "conv"})
+    least_width = 4
     costs = BitCosts()
 
     def training(self, preset: str) -> Training:
