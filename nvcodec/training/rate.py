@@ -72,8 +72,7 @@ class ResidualRate:
         """One proximal step, just large enough that the residuals take `target_bits`: the least useful ones go first.
 
         Ends with `bits` at most the target, unless residuals that are all zero take more. Where a table has zeros
-        rarer than ones, its first slope is negative, and such a step would push residuals away without end: the way to
-        all zeros, which are cheap in the end, then has the other slope.
+        rarer than ones, its first slope is none: the way to all zeros, which are cheap in the end, then has the other.
         """
         self.slopes = [(near if near > 0 else far, far) for near, far in self.slopes]
         before = [latent.detach().clone() for latent in latents]
