@@ -54,7 +54,11 @@ def test_the_command_ends_with_the_one_that_asked_for_it(tmp_path, how):
     """Nothing goes on in the background."""
     mark = tmp_path / "pid"
     code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    script = f"import sys\nfrom nvcodec.bench.process import run\nrun([sys.executable, '-c', {code!r}])"
+    script = (
+        "import signal, sys\nfrom nvcodec.bench.process import run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs start without
+        f"run([sys.executable, '-c', {code!r}])"
+    )
     ours = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 30
     while not (mark.exists() and mark.read_text()) and time.monotonic() < deadline:
