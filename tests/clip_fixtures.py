@@ -13,13 +13,11 @@ from nvcodec.video import Frame
 BUNNY = Path(__file__).parent / "data" / "bunny_320x180.mp4"
 
 
-@pytest.fixture(scope="module")
-def small_clip(tmp_path_factory):
-    """Eleven frames of the excerpt, cropped to 53 x 31, as y4m."""
-    path = tmp_path_factory.mktemp("clip") / "small.y4m"
+def write_clip(path, width, height):
+    """Eleven frames of the excerpt, cropped, as y4m."""
     with open_source(BUNNY) as source:
         frames = [frame for frame, _ in zip(source, range(11), strict=False)]
-        info = dataclasses.replace(source.info, width=53, height=31)
+        info = dataclasses.replace(source.info, width=width, height=height)
     with open_sink(path, info) as sink:
         for frame in frames:
             planes = tuple(
@@ -28,3 +26,9 @@ def small_clip(tmp_path_factory):
             )
             sink.write(Frame(planes, frame.pts))
     return path
+
+
+@pytest.fixture(scope="module")
+def small_clip(tmp_path_factory):
+    """53 x 31."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "small.y4m", 53, 31)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from absence import absent
 from bench_samples import TINY, write_y4m
 
 from nvcodec.bench import process
@@ -36,7 +37,7 @@ def source(tmp_path_factory):
 def there(text):
     codec = parse(text)
     if reason := codec.missing():
-        pytest.skip(reason)
+        absent(reason)
     return codec
 
 

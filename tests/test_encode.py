@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clip_fixtures import write_clip
 
 from nvcodec.bitstream.container import Reader
 from nvcodec.decode.decoder import Check, Decoder
@@ -34,19 +35,8 @@ QUICK = EncodeSettings(
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """Eleven frames of the excerpt, cropped to 75 x 43, as y4m."""
-    path = tmp_path_factory.mktemp("clip") / "small.y4m"
-    with open_source(BUNNY) as source:
-        frames = [frame for frame, _ in zip(source, range(11), strict=False)]
-        info = dataclasses.replace(source.info, width=75, height=43)
-    with open_sink(path, info) as sink:
-        for frame in frames:
-            planes = tuple(
-                np.ascontiguousarray(p[40 : 40 + h, 60 : 60 + w])
-                for p, (h, w) in zip(frame.planes, info.plane_shapes, strict=True)
-            )
-            sink.write(Frame(planes, frame.pts))
-    return path
+    """75 x 43."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "small.y4m", 75, 43)
 
 
 def decode_all(path):

@@ -10,6 +10,7 @@ import os
 import shutil
 
 import pytest
+from absence import absent
 from excerpt_samples import BUNNY, excerpt
 from nvc_samples import tiny_nvc
 from test_cli_report import HOSTILE
@@ -52,13 +53,6 @@ CONTRASTS = """() => {
   }
   return found;
 }"""
-
-
-def absent(reason):
-    """No browser: to be told where a browser has to be, else to be passed over."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

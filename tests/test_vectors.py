@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absence import absent
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,12 +30,14 @@ from tools.refdec.entropy import LAPLACE_DECAY, cumulative  # noqa: E402
 FOLDER = Path(__file__).parent / "vectors"
 EXPECTED = json.loads((FOLDER / "digests.json").read_text())
 NAMES = sorted(EXPECTED)
+# Compressed blobs are written by zstd and LZMA, each version of which may choose other bytes for the same values.
+OUR_BYTES = [name for name in NAMES if not any(group["blob_coding"] for group in EXPECTED[name]["groups"])]
 
 
 @pytest.fixture(params=["builtin", "torchac"])
 def coder(request, monkeypatch):
     if request.param == "torchac" and arithmetic._load()[0] is None:
-        pytest.skip("torchac cannot be loaded here")
+        absent("torchac cannot be loaded here: it needs a C++ compiler")
     monkeypatch.setenv("NVCODEC_CODER", request.param)
 
 
@@ -84,11 +87,9 @@ def test_the_reference_decoder_finds_what_is_frozen(name):
     assert make_vectors.digests(bytes_of(name)) == EXPECTED[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OUR_BYTES)
 def test_the_encoder_still_writes_the_same(name, monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
-    if any(group["blob_coding"] for group in EXPECTED[name]["groups"]):
-        pytest.skip("compressed blobs depend on the versions of two libraries")
     assert make_vectors.build(make_vectors.VECTORS_BY_NAME[name]) == bytes_of(name)
 
 

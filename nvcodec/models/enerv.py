@@ -21,17 +21,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nvcodec import limits
 from nvcodec.models.base import TensorSpec, register, require
 from nvcodec.models.framewise import (
     FrameWise,
-    Stages,
+    FrameWiseConfig,
     convolution_specs,
     convolve,
     encode_position,
@@ -49,7 +48,7 @@ AFFINE_BOUND = 0.1  # of the initial weights of affines, times their usual bound
 
 
 @dataclass(frozen=True)
-class EnervConfig:
+class EnervConfig(FrameWiseConfig):
     """The knobs of the network, in wire order.
 
     group: G, the most frames in a group. width: C_0. stem: values of the temporal context. levels, base: of the
@@ -57,6 +56,7 @@ class EnervConfig:
     models.framewise.Stages.
     """
 
+    model = "enerv"
     group: int = 120
     width: int = 26
     stem: int = 128
@@ -73,21 +73,10 @@ class EnervConfig:
     s6: int = 0
 
     def __post_init__(self) -> None:
-        require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"enerv: group {self.group} is not in 1..256")
+        super().__post_init__()
         require(1 <= self.stem <= 8192, f"enerv: stem {self.stem} is not in 1..8192")
         require_encoding("enerv", self.base, self.levels)
         require(1 <= self.space <= 16, f"enerv: space {self.space} is not in 1..16")
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """In wire order."""
-        return astuple(self)
-
-    @property
-    def stages(self) -> Stages:
-        """The enlarging part."""
-        strides = (self.s1, self.s2, self.s3, self.s4, self.s5, self.s6)
-        return Stages("enerv", self.width, self.lower, self.reduction, strides)
 
 
 class Enerv(FrameWise):

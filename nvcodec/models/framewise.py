@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -77,6 +78,43 @@ class Stages:
         for i, (stride, kernel) in enumerate(zip(self.used, kernels, strict=True)):
             out += convolution_specs(f"stage{i + 1}", channels[i + 1] * stride**2, channels[i], kernel)
         return out
+
+
+class FrameWiseConfig:
+    """What the configurations of these networks share; each is a frozen dataclass with its fields in wire order.
+
+    group: G, the most frames in a group. width, lower, reduction, s1 .. s6: of Stages. MalformedError for a group that
+    is none; values that make no stages are refused when a network is made of them.
+    """
+
+    model: ClassVar[str]
+    group: int
+    width: int
+    lower: int
+    reduction: int
+    s1: int
+    s2: int
+    s3: int
+    s4: int
+    s5: int
+    s6: int
+
+    def __post_init__(self) -> None:
+        require(
+            1 <= self.group <= limits.MAX_GROUP_FRAMES,
+            f"{self.model}: group {self.group} is not in 1..{limits.MAX_GROUP_FRAMES}",
+        )
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """In wire order."""
+        return tuple(vars(self).values())
+
+    @property
+    def stages(self) -> Stages:
+        """The enlarging part."""
+        strides = (self.s1, self.s2, self.s3, self.s4, self.s5, self.s6)
+        return Stages(self.model, self.width, self.lower, self.reduction, strides)
 
 
 class FrameWise:

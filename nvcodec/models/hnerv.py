@@ -15,27 +15,27 @@ A group of fewer than G frames leaves the last rows unused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nvcodec import limits
 from nvcodec.models.base import LATENT, TensorSpec, register, require
-from nvcodec.models.framewise import FrameWise, Stages, convolution_specs, convolve, enlarge
+from nvcodec.models.framewise import FrameWise, FrameWiseConfig, convolution_specs, convolve, enlarge
 
 FIRST_KERNEL, LARGEST_KERNEL = 1, 5  # of the stages: 1, 3, 5, 5, ...
 EMBEDDING_BOUND = 1.0  # the scale of embeddings: what training takes for the size of one
 
 
 @dataclass(frozen=True)
-class HnervConfig:
+class HnervConfig(FrameWiseConfig):
     """The knobs of the network, in wire order.
 
     group: G, the most frames in a group. width: C_0. embedding: E. lower, reduction, s1 .. s6: models.framewise.Stages.
     """
 
+    model = "hnerv"
     group: int = 120
     width: int = 26
     embedding: int = 2
@@ -49,19 +49,8 @@ class HnervConfig:
     s6: int = 0
 
     def __post_init__(self) -> None:
-        require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"hnerv: group {self.group} is not in 1..256")
+        super().__post_init__()
         require(1 <= self.embedding <= 256, f"hnerv: embedding {self.embedding} is not in 1..256")
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """In wire order."""
-        return astuple(self)
-
-    @property
-    def stages(self) -> Stages:
-        """The enlarging part."""
-        strides = (self.s1, self.s2, self.s3, self.s4, self.s5, self.s6)
-        return Stages("hnerv", self.width, self.lower, self.reduction, strides)
 
 
 class Hnerv(FrameWise):

@@ -14,16 +14,15 @@ The paper ends in a sigmoid; the linear head has no gradients that vanish in bla
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional
 
-from nvcodec import limits
 from nvcodec.models.base import TensorSpec, register, require
 from nvcodec.models.framewise import (
     FrameWise,
-    Stages,
+    FrameWiseConfig,
     convolution_specs,
     convolve,
     encode_position,
@@ -37,13 +36,14 @@ KERNEL = 3  # of the stages
 
 
 @dataclass(frozen=True)
-class NervConfig:
+class NervConfig(FrameWiseConfig):
     """The knobs of the network, in wire order.
 
     group: G, the most frames in a group. width: C_0. stem: hidden units of the stem. levels, base: of the encoding of
     time, base in hundredths. lower, reduction, s1 .. s6: models.framewise.Stages.
     """
 
+    model = "nerv"
     group: int = 120
     width: int = 26
     stem: int = 512
@@ -59,20 +59,9 @@ class NervConfig:
     s6: int = 0
 
     def __post_init__(self) -> None:
-        require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"nerv: group {self.group} is not in 1..256")
+        super().__post_init__()
         require(1 <= self.stem <= 8192, f"nerv: stem {self.stem} is not in 1..8192")
         require_encoding("nerv", self.base, self.levels)
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """In wire order."""
-        return astuple(self)
-
-    @property
-    def stages(self) -> Stages:
-        """The enlarging part."""
-        strides = (self.s1, self.s2, self.s3, self.s4, self.s5, self.s6)
-        return Stages("nerv", self.width, self.lower, self.reduction, strides)
 
 
 class Nerv(FrameWise):

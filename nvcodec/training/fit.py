@@ -201,10 +201,13 @@ def fit(
     batches = _batches(target, settings)
     rate_every = max(1, min(settings.rate_every, settings.iterations // 10))
     trim_at = settings.iterations * TRIM_FROM if settings.proximal and not settings.muon else math.inf
-    mse = first_mse = _error(model, trainee.detached(), target, mask, settings)
+    opening: list[float] = []  # errors of the first epoch's steps
+    epoch = len(parts(target.count, settings))
     for step in range(settings.iterations):
         leaves = trainee.weights()
         mse = _accumulate(model, leaves, *next(batches), mask)
+        if step < epoch:
+            opening.append(mse)
         if not math.isfinite(mse):
             break
         trainee.take_gradients(leaves)
@@ -236,10 +239,12 @@ def fit(
             rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
         weights = trainee.detached()
         mse = _error(model, weights, target, mask, settings)
-    if not mse < first_mse:  # training has made it worse, or has diverged: what it began with costs less
-        trainee = _Trainee(model.tensors, start, device)
-        rate.refresh(trainee.latents)
-        weights, mse = trainee.detached(), first_mse
+    if not mse < sum(opening) / len(opening):  # in doubt: is it better than what training began with, which costs less
+        before = _Trainee(model.tensors, start, device)
+        first = _error(model, before.detached(), target, mask, settings)
+        if not mse < first:
+            trainee, weights, mse = before, before.detached(), first
+            rate.refresh(trainee.latents)
     seconds = time.perf_counter() - began
     return FitResult(trainee.result(), weights, mse, rate.bits, lam, settings.iterations, seconds)
 

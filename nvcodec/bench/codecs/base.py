@@ -138,6 +138,28 @@ class Codec(ABC):
         """What is known of the stream after `encode` ended. report: what the process wrote, if it writes one."""
 
 
+@dataclass(frozen=True)
+class Library:
+    """An encoder of libavcodec. library: its name there. container: of the stream. preset: the option that takes one of
+    presets."""
+
+    library: str
+    container: str
+    preset: str
+    presets: tuple[str, ...]
+    scale: Scale
+
+
+class LibraryCodec(Codec):
+    """A codec that is one encoder of libavcodec."""
+
+    def __init__(self, spec: Spec, encoder: Library) -> None:
+        super().__init__(spec)
+        check_preset(spec, encoder.presets)
+        self.scale = encoder.scale
+        self.suffix = f".{encoder.container}"
+
+
 def python(module: str, *arguments: str) -> tuple[str, ...]:
     """A command line of this interpreter."""
     return (sys.executable, "-m", module, *arguments)

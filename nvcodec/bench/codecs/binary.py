@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvcodec.bench import ffmpeg
-from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Scale, Spec, StreamInfo, check_preset
+from nvcodec.bench.codecs.base import Decode, Encode, Job, Library, LibraryCodec, Scale, Spec, StreamInfo
 from nvcodec.bench.codecs.libav import LONGEST
 from nvcodec.errors import NvcodecError
 
@@ -17,15 +17,10 @@ LONGEST_VVC = 9984  # a multiple of VVenC's own group of 32
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """As in `codecs.libav`. pixel_format: that the encoder takes. period: the option of the intra period, and how it is
-    spelled there; free: its value where none is asked for."""
+class Encoder(Library):
+    """fixed: options that are always given. pixel_format: that the encoder takes. period: the option of the intra
+    period, and how it is spelled there; free: its value where none is asked for."""
 
-    library: str
-    container: str
-    preset: str
-    presets: tuple[str, ...]
-    scale: Scale
     fixed: dict[str, str]
     pixel_format: str
     period: tuple[str, str]
@@ -44,15 +39,12 @@ ENCODERS = {
 }  # fmt: skip
 
 
-class BinaryCodec(Codec):
+class BinaryCodec(LibraryCodec):
     """One of ENCODERS."""
 
     def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
         self.encoder = ENCODERS[spec.name]
-        check_preset(spec, self.encoder.presets)
-        self.scale = self.encoder.scale
-        self.suffix = f".{self.encoder.container}"
+        super().__init__(spec, self.encoder)
 
     def missing(self) -> str | None:
         try:

@@ -12,23 +12,17 @@ from typing import Any
 import av
 
 from nvcodec.bench import worker
-from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Scale, Spec, StreamInfo, check_preset
+from nvcodec.bench.codecs.base import Decode, Encode, Job, Library, LibraryCodec, Scale, Spec, StreamInfo
 
 LONGEST = 9999  # frames between random-access points where none is asked for
 _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """library: libavcodec's name. container: of the stream. preset: the option that takes one of presets. fixed:
-    options that are always given. parameters: the option of colon-separated settings; always, periodic: those that
-    are always given, and those for exact intra periods. packets: a bitstream filter on what comes out."""
+class Encoder(Library):
+    """fixed: options that are always given. parameters: the option of colon-separated settings; always, periodic: those
+    that are always given, and those for exact intra periods. packets: a bitstream filter on what comes out."""
 
-    library: str
-    container: str
-    preset: str
-    presets: tuple[str, ...]
-    scale: Scale
     fixed: dict[str, str] = field(default_factory=dict)
     parameters: str = ""
     always: str = ""
@@ -56,15 +50,12 @@ ENCODERS = {
 }  # fmt: skip
 
 
-class LibavCodec(Codec):
+class LibavCodec(LibraryCodec):
     """One of ENCODERS."""
 
     def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
         self.encoder = ENCODERS[spec.name]
-        check_preset(spec, self.encoder.presets)
-        self.scale = self.encoder.scale
-        self.suffix = f".{self.encoder.container}"
+        super().__init__(spec, self.encoder)
 
     def missing(self) -> str | None:
         if self.encoder.library in av.codecs_available:
