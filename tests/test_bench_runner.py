@@ -73,6 +73,8 @@ def test_our_row(reference):
     assert row["quality"] == 0.001 and row["seed"] == 0
     assert sum(row["usage"].values()) == row["bytes"]
     assert [group["frames"] for group in row["groups"]] == [4, 4, 1]
+    rest = sum(group["bytes"] for group in row["groups"][1:])
+    assert row["bpp_inherited"] == pytest.approx(8 * rest / (5 * 320 * 180))
     assert row["psnr_training_gap"] < 1e-3 and row["config"]["width"] == 8
 
 

@@ -22,7 +22,20 @@ from typing import Any
 
 from nvcodec.bench import figures
 from nvcodec.bench.figures import Curve, FrameSeries, drawn
-from nvcodec.bench.series import OURS, Clip, Row, check, clips_of, get, nearest, number, ours, reference_of, safe
+from nvcodec.bench.series import (
+    OURS,
+    Clip,
+    Row,
+    check,
+    clips_of,
+    get,
+    inherited_bpp,
+    nearest,
+    number,
+    ours,
+    reference_of,
+    safe,
+)
 from nvcodec.bench.style import Build
 
 Named = Iterator[tuple[str, Build]]
@@ -79,14 +92,6 @@ def interpolated(points: Sequence[tuple[float, float]], rate: float) -> float | 
         return after
     low, before = points[place - 1]
     return before + (after - before) * math.log(rate / low) / math.log(high / low)
-
-
-def inherited_bpp(row: Row) -> float | None:
-    """Bits per pixel of the groups that start from the group before; None where there are none."""
-    groups = [group for group in row.get("groups") or () if not group["random_access"]]
-    frames = sum(group["frames"] for group in groups)
-    side = row["clip"]["reference"]
-    return sum(group["bytes"] for group in groups) * 8 / (frames * side["width"] * side["height"]) if frames else None
 
 
 def _rate_distortion(clip: Clip, metrics: Sequence[str]) -> Named:

@@ -25,6 +25,7 @@ from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Rate, StreamIn
 from nvcodec.bench.quality import Quality, measure
 from nvcodec.bench.reference import Reference
 from nvcodec.bench.search import find_quality
+from nvcodec.bench.series import inherited_bpp
 from nvcodec.errors import NvcodecError, SelfCheckError, VerifyError
 from nvcodec.media.source import open_source
 from nvcodec.media.y4m import file_digest
@@ -127,6 +128,8 @@ class Runner:
             "groups": stream.groups,
             **stream.extra,
         }
+        if stream.groups:
+            row["bpp_inherited"] = inherited_bpp(row)
         pixels = reference.frames * reference.width * reference.height
         row["encode"] = _speed(encodes, pixels, "input_seconds")
         row["decode"] = _speed(decodes, pixels, "output_seconds")

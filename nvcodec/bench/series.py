@@ -154,3 +154,11 @@ def get(row: Any, path: str) -> Any:
     for name in path.split("."):
         row = row.get(name) if isinstance(row, Mapping) else None
     return row
+
+
+def inherited_bpp(row: Row) -> float | None:
+    """Bits per pixel of the groups that start from the group before; None where there are none."""
+    groups = [group for group in row.get("groups") or () if not group["random_access"]]
+    frames = sum(group["frames"] for group in groups)
+    side = row["clip"]["reference"]
+    return sum(group["bytes"] for group in groups) * 8 / (frames * side["width"] * side["height"]) if frames else None

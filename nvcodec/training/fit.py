@@ -201,11 +201,12 @@ def fit(
     batches = _batches(target, settings)
     rate_every = max(1, min(settings.rate_every, settings.iterations // 10))
     trim_at = settings.iterations * TRIM_FROM if settings.proximal and not settings.muon else math.inf
+    inside = float(mask.sum())  # samples of a frame inside of the picture
     opening: list[float] = []  # errors of the first epoch's steps
     epoch = len(parts(target.count, settings))
     for step in range(settings.iterations):
         leaves = trainee.weights()
-        mse = _accumulate(model, leaves, *next(batches), mask)
+        mse = _accumulate(model, leaves, *next(batches), mask, inside)
         if step < epoch:
             opening.append(mse)
         if not math.isfinite(mse):
@@ -285,9 +286,12 @@ def _bites(model: Backbone, frames: Sequence[int], mask: Tensor) -> list[range]:
     return [range(first, min(first + size, model.cells)) for first in range(0, model.cells, size)]
 
 
-def _accumulate(model: Backbone, leaves: list[Tensor], frames: Sequence[int], target: Tensor, mask: Tensor) -> float:
-    """Forward and backward over all cells, in bites; the mean squared error over samples inside of the picture."""
-    normaliser = 1.0 / (3.0 * float(mask.sum()) * len(frames))
+def _accumulate(
+    model: Backbone, leaves: list[Tensor], frames: Sequence[int], target: Tensor, mask: Tensor, inside: float
+) -> float:
+    """Forward and backward over all cells, in bites; the mean squared error over the `inside` samples of each frame
+    that the mask keeps."""
+    normaliser = 1.0 / (3.0 * inside * len(frames))
     total = 0.0
     for cells in _bites(model, frames, mask):
         prediction = model.predict(leaves, frames, cells)

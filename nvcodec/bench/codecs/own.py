@@ -77,7 +77,7 @@ class OwnCodec(Codec):
     def stream(self, task: Encode, report: dict[str, Any]) -> StreamInfo:
         groups = report["groups"]
         sizes = [group["bytes"] / group["frames"] for group in groups for _ in range(group["frames"])]
-        told = ("model", "config", "parameters", "settings", "psnr_training_gap", "bpp_inherited", "coder")
+        told = ("model", "config", "parameters", "settings", "psnr_training_gap", "coder")
         return StreamInfo(
             payload=sum(group["bytes"] for group in groups),
             frame_bytes=tuple(sizes),

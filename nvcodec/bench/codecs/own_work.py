@@ -11,13 +11,11 @@ from nvcodec.bench.clock import Stopwatch
 from nvcodec.bitstream.survey import scan
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode.encoder import encode as encode_file
-from nvcodec.encode.report import EncodeReport
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.entropy import arithmetic
 from nvcodec.errors import VerifyError
 from nvcodec.media.sink import open_sink
 from nvcodec.media.source import open_source
-from nvcodec.metrics import bpp
 
 
 def encode(source: str, target: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +46,6 @@ def encode(source: str, target: str, settings: dict[str, Any]) -> dict[str, Any]
             for group in report.groups
         ],
         "coder": coder,
-        "bpp_inherited": _bpp_inherited(report),
         "psnr_rgb": report.psnr,
         "psnr_training_gap": max(abs(group.psnr - group.psnr_training) for group in report.groups),
         "model": report.plan.model,
@@ -84,13 +81,6 @@ def decode(stream: str, target: str, device: str, threads: int) -> dict[str, Any
         "checks": checks,
         "device": _device(str(decoder.device)),
     }
-
-
-def _bpp_inherited(report: EncodeReport) -> float | None:
-    """Bits per pixel of the groups that start from the group before; None where there are none."""
-    groups = [group for group in report.groups if not group.random_access]
-    frames = sum(group.frames for group in groups)
-    return bpp(sum(g.bytes for g in groups), frames, report.plan.width, report.plan.height) if frames else None
 
 
 def _device(device: str) -> str:
