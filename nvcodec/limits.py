@@ -13,11 +13,11 @@ MAX_DIMENSION = 2**15
 MAX_PIXELS = 2**26
 """Width x height: twice 8K. A frame of three 16-bit planes then takes at most 384 MiB."""
 
-MAX_GROUP_FRAMES = 256
-"""Frames in a group: a five second chunk at 50 frames per second."""
+MAX_GROUP_FRAMES = 2**12
+"""Frames in a group: over a minute at 60 frames per second."""
 
 MAX_GROUP_PIXELS = 2**29
-"""Frames x width x height of a group, which a decoder may hold at once: 256 frames at 1080p, 64 at 4K."""
+"""Frames x width x height of a group, which a decoder may hold at once: 258 frames at 1080p, 64 at 4K."""
 
 MAX_FRAMES = 2**32 - 1
 """Frames in a file: the width of the field that counts them; over two years at 60 frames per second."""
@@ -48,7 +48,7 @@ MAX_GROUPS = 2**22
 """Groups in a file: two days at 60 frames per second in groups of three."""
 
 MAX_GROUP_BYTES = 2**29
-"""Payload of a group: MAX_PARAMETERS values that do not compress at all, and as much again for the rest."""
+"""Payload of a group or a window: MAX_PARAMETERS values that do not compress at all, and as much again for the rest."""
 
 MAX_MODEL_BYTES = 2**16
 """Payload of a model record: MAX_TENSORS shapes of MAX_RANK axes at their longest take 42 KiB."""

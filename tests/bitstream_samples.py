@@ -6,7 +6,7 @@ import zlib
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.container import Reader, Writer
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, Section, TensorSpec, VideoRecord
+from nvcodec.bitstream.records import GroupRecord, ModelRecord, Section, TensorSpec, VideoRecord, WindowRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind, TensorKind
 
 VIDEO = VideoRecord(5, 3, 8, 1, (1, 25), rate=(25, 1))
@@ -28,6 +28,13 @@ def group(number=0, first_frame=0, frames=2, chain=0, inheritance=Inheritance.NO
     return GroupRecord(number, chain, model, inheritance, first_frame, pts, bytes(range(8)), (16, 2048, 2048), sections)
 
 
+def window(first_group=0, groups=2, model=0, shared=5, sections=None):
+    """A window of `MODEL`; its sections are none that decode."""
+    if sections is None:
+        sections = (Section(SectionKind.SYMBOLS, bytes([first_group % 256])), Section(SectionKind.MASK, b"mask"))
+    return WindowRecord(first_group, groups, model, shared, sections)
+
+
 GROUPS = (
     group(),
     group(1, 2, inheritance=Inheritance.PREVIOUS),
@@ -36,8 +43,23 @@ GROUPS = (
 )
 
 
+WINDOWED = (
+    group(),
+    window(1, 2),
+    group(1, 2, inheritance=Inheritance.WINDOW),
+    group(2, 4, 1, inheritance=Inheritance.WINDOW_PREVIOUS),
+    group(3, 5, inheritance=Inheritance.PREVIOUS),
+    window(4, 3),
+    group(4, 7, chain=1, inheritance=Inheritance.WINDOW),
+    group(5, 9, 3, chain=1, inheritance=Inheritance.WINDOW_PREVIOUS),
+    group(6, 12, chain=1, inheritance=Inheritance.WINDOW),
+    group(7, 14, chain=2),
+)
+"""Windows and groups of one file, with and without others before, between and after them."""
+
+
 def tiny_file(finish=True, groups=GROUPS, meta=META):
-    """A whole file."""
+    """A whole file; windows may be among the groups."""
     file = io.BytesIO()
     writer = Writer(file)
     writer.write_video(VIDEO)
@@ -45,11 +67,16 @@ def tiny_file(finish=True, groups=GROUPS, meta=META):
         writer.write_meta(meta)
     writer.write_model(MODEL)
     for record in groups:
-        writer.write_group(record)
+        write(writer, record)
     if finish:
         writer.finish()
     assert writer.bytes_written == len(file.getvalue())
     return file.getvalue()
+
+
+def write(writer, record):
+    """A group or a window; the offset of its chunk."""
+    return writer.write_window(record) if isinstance(record, WindowRecord) else writer.write_group(record)
 
 
 def spans(data):

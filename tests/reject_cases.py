@@ -21,7 +21,7 @@ from nvcodec.bitstream.records import Section  # noqa: E402
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind  # noqa: E402
 from nvcodec.entropy.bits import BitWriter  # noqa: E402
 
-STEPS, TABLES, SYMBOLS, BLOBS = SectionKind
+BLOBS = SectionKind.BLOBS
 
 
 class File:
@@ -78,12 +78,16 @@ def pack(record, video):
     for before, pts in zip(record.pts, record.pts[1:], strict=False):
         out += svarint(pts - before - step)
         step = pts - before
-    out += record.pixel_hash + struct.pack(f"<{len(record.means)}H", *record.means) + uvarint(len(record.sections))
-    return out + b"".join(bytes([s.kind]) + uvarint(len(s.data)) + s.data for s in record.sections)
+    out += record.pixel_hash + struct.pack(f"<{len(record.means)}H", *record.means)
+    return out + pack_sections(record.sections)
+
+
+def pack_sections(sections):
+    return uvarint(len(sections)) + b"".join(bytes([s.kind]) + uvarint(len(s.data)) + s.data for s in sections)
 
 
 def header(**fields):
-    values = dict(major=0, minor=1, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
+    values = dict(major=0, minor=2, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
     head = W.data[:8] + struct.pack("<BBHIII", *values.values())
     return head + struct.pack("<I", zlib.crc32(head)) + W.data[28:]
 
@@ -92,13 +96,14 @@ def flipped(data, place):
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def model_bytes(config=None, tensors=None, model_id=None, exactness=0, index=0, of=None):
+def model_bytes(config=None, tensors=None, model_id=None, exactness=0, index=0, of=None, origin=None):
     """A model record, of the worked example by default, changed, unchecked."""
     record = (of or W).models[0]
     model_id = record.model_id if model_id is None else model_id
     config = list(record.config if config is None else config)
     tensors = record.tensors if tensors is None else tensors
-    out = struct.pack("<BHBI", index, model_id, exactness, record.seed) + uvarint(len(config))
+    origin = record.origin if origin is None else origin
+    out = struct.pack("<BHBBI", index, model_id, exactness, origin, record.seed) + uvarint(len(config))
     out += b"".join(map(uvarint, config)) + uvarint(len(tensors))
     return out + b"".join(bytes([kind, len(shape)]) + b"".join(map(uvarint, shape)) for kind, shape in tensors)
 
@@ -165,7 +170,7 @@ NOT_FINITE = b"".join([bytes(2 * FLOAT_COUNT), b"\x80" * FLOAT_COUNT, b"\x7f" * 
 END_MARK_LESS = lzma_raw(NO_FLOATS)[:-6]
 META = functools.partial(raw_chunk, b"META")
 TENSORS = W.models[0].tensors
-PREVIOUS, NONE = Inheritance.PREVIOUS, Inheritance.NONE
+NONE, PREVIOUS, *_ = Inheritance
 
 
 def end(groups, frames):
@@ -176,7 +181,7 @@ def framewise_changes():
     """(file, change of its configuration) out of the ranges of section 15."""
     for file in (NERV, HNERV, ENERV):
         for change in (
-            {"group": 0}, {"group": 257}, {"width": 0}, {"width": 8193}, {"lower": 0}, {"lower": 8193},
+            {"group": 0}, {"group": 4097}, {"width": 0}, {"width": 8193}, {"lower": 0}, {"lower": 8193},
             {"reduction": 9}, {"reduction": 101}, {"s1": 0}, {"s1": 9}, {"s2": 0, "s4": 2}, {"s6": 2**63},
             {"s1": 5, "s2": 5},
         ):  # fmt: skip
@@ -198,7 +203,7 @@ def cases():
     yield "H2", whole[:5]
     yield "H2", whole[:27]
     yield "H3", flipped(whole, 20)
-    for version in ({"major": 1}, {"minor": 0}, {"minor": 2}):
+    for version in ({"major": 1}, {"minor": 1}, {"minor": 3}):
         yield "H4", header(**version)
     yield "H5", header(reserved=1)
     yield "H6", header(incompatible=1 << 31)
@@ -210,7 +215,7 @@ def cases():
     yield "C5", W.join(META(b"{}", 0), W.modl, W.grup, W.fend)
     yield "C6", W.header + raw_chunk(b"VIDI", W.vidi[14:-4] + b"\0") + W.modl + g0 + g1 + W.fend
     yield "C6", W.join(W.modl, W.grup, raw_chunk(b"FEND", bytes(15)))
-    for kind, most in ((b"META", 2**16), (b"MODL", 2**16), (b"GRUP", 2**29), (b"INDX", 2**26)):
+    for kind, most in ((b"META", 2**16), (b"MODL", 2**16), (b"WNDW", 2**29), (b"GRUP", 2**29), (b"INDX", 2**26)):
         yield "C7", W.join(W.modl, W.grup, raw_chunk(kind, b"", length=most + 1))
     yield "C8", W.join(W.modl, flipped(g0, 40), g1, W.fend)
     yield "C8", W.join(flipped(raw_chunk(b"xtra", b"abc", 1), 15), W.modl, W.grup, W.fend)
@@ -262,7 +267,7 @@ def cases():
         yield "M6", W.with_model(model_bytes(tensors=tensors))
     yield "M7", W.join(W.modl, W.modl, W.grup, W.fend)
     for varint in (b"\x80\x00", b"\xff" * 9 + b"\x02", b"\x80" * 10 + b"\x01"):
-        yield "M8", W.with_model(model_bytes()[:9] + varint + model_bytes()[10:])
+        yield "M8", W.with_model(model_bytes()[:10] + varint + model_bytes()[11:])
     yield "M9", W.with_model(model_bytes()[:-1])
     yield "M9", W.with_model(model_bytes() + b"\0")
     yield "M10", W.with_model(model_bytes(exactness=Exactness.EXACT))
@@ -272,7 +277,7 @@ def cases():
         {"patch": 258},
         {"patch": 8},
         {"group": 0},
-        {"group": 257},
+        {"group": 4097},
         {"width": 0},
         {"width": 8193},
         {"depth": 0},
@@ -302,6 +307,8 @@ def cases():
     yield "M12", W.with_model(model_bytes(tensors=TENSORS[:-1]))
     yield "M12", W.with_model(model_bytes(tensors=[*TENSORS[:-1], (1, (3,))]))
     yield "M12", W.with_model(config(patch=256, width=8192, channels=1024))
+    for id_ in (2, 255):
+        yield "M14", W.with_model(model_bytes(origin=id_))
     yield "G1", W.changed(1, number=2)
     yield "G1", W.join(W.modl, g1, g0, W.fend)
     yield "G2", W.changed(1, first_frame=1)
@@ -315,10 +322,10 @@ def cases():
     yield "G5", W.join(W.modl, two, g0, raw_chunk(b"GRUP", pack(other, W.video)), W.fend)
     yield "G6", W.changed(1, model=1)
     yield "G6", W.join(g0, W.modl, g1, W.fend)
-    for id_ in (2, 3, 4, 255):
+    for id_ in (4, 255):
         yield "G7", W.changed(1, inheritance=id_)
     yield "G8", W.changed(1, pts=())
-    yield "G9", W.changed(1, pts=tuple(range(2, 259)))
+    yield "G9", W.changed(1, pts=tuple(range(2, 2 + 4097)))
     yield "G9", W.changed(1, number=2**22)
     yield "G9", W.changed(1, first_frame=2**32 - 1)
     large = bytearray(W.vidi[14:-4])
@@ -331,7 +338,7 @@ def cases():
     yield "G11", W.changed(1, pts=(2**62,))
     yield "G11", W.changed(0, pts=(-(2**62), 1))
     yield "G12", W.changed(1, means=(16, 4081, 16))
-    for id_ in (0, 5, 255):
+    for id_ in (0, 6, 255):
         yield "G13", W.changed(1, sections=(Section(id_, b""),))
     yield "G14", W.changed(1, sections=W.groups[1].sections[::-1])
     yield "G14", W.changed(1, sections=(W.groups[1].sections[0],) * 2)
@@ -349,6 +356,7 @@ def cases():
     yield "G21", W.sections(0, STEPS=bytes(7))
     yield "G21", W.sections(0, STEPS=bytes(9))
     yield "G22", HNERV.changed(0, pts=tuple(range(5)))
+    yield "G23", W.sections(1, MASK=b"\x03" + bytes(3))
     for k_code in (6, 7):
         yield "E1", W.sections(1, TABLES=tables(*zeros(8), k_code=k_code), SYMBOLS=b"")
     yield "E2", W.sections(1, TABLES=tables(*zeros(8), order=24), SYMBOLS=b"")

@@ -38,13 +38,13 @@ from nvcodec.errors import (
 PREVIOUS = Inheritance.PREVIOUS
 
 GOLDEN = (
-    "9d4e56430d0a1a0a0001000000000000000000000100000053b43a19"  # HEAD
+    "9d4e56430d0a1a0a000200000000000000000000010000002ade4708"  # HEAD
     "5649444900002c0000001ec711b3050000000300000008010002020200000000000001000000190000001900000001000000"  # VIDI
     "0000000000000000100b67e5"
-    "4d4f444c00001c0000008d1356bd0001000007000000080803100204061e0102000204020104030103031505d36c"  # MODL
+    "4d4f444c00001d000000e874ea05000100000007000000080803100204061e0102000204020104030103038651ce88"  # MODL
     "4752555000001f000000834e21f500000000000200000001020304050607100000080008020101010303000000a26082fc"  # GRUP
-    "494e4458010005000000d9d41ad601880102015a785c97"  # INDX
-    "46454e44000010000000f38f61380100000002000000b900000000000000d7895167"  # FEND
+    "494e4458010005000000d9d41ad601890102013f1fe02f"  # INDX
+    "46454e44000010000000f38f61380100000002000000ba00000000000000348edee9"  # FEND
 )
 """The header and each chunk of the smallest useful file."""
 
@@ -190,7 +190,8 @@ def test_what_the_rules_allow_is_accepted():
 
 
 @pytest.mark.parametrize(
-    "kind, length", [(b"META", 2**16 + 1), (b"MODL", 2**16 + 1), (b"GRUP", 2**29 + 1), (b"INDX", 2**32 - 1)]
+    "kind, length",
+    [(b"META", 2**16 + 1), (b"MODL", 2**16 + 1), (b"WNDW", 2**29 + 1), (b"GRUP", 2**29 + 1), (b"INDX", 2**32 - 1)],
 )
 def test_a_length_over_the_cap_is_refused_before_it_is_read(kind, length):
     class Watched(io.BytesIO):
@@ -226,7 +227,7 @@ def test_a_length_that_lies_about_a_short_file_allocates_little():
         ([GROUPS[0], GROUPS[2]], MalformedError),
         ([GROUPS[1]], MalformedError),
         ([dataclasses.replace(GROUPS[0], model=3)], MalformedError),
-        ([dataclasses.replace(GROUPS[0], pts=tuple(range(300)))], LimitError),
+        ([dataclasses.replace(GROUPS[0], pts=tuple(range(4097)))], LimitError),
     ],
 )
 def test_the_writer_obeys_the_same_rules(records, error):
@@ -281,7 +282,9 @@ def group_lists(draw):
         for step in steps:
             pts += step
             times.append(pts)
-        sections = tuple(Section(kind, draw(st.binary(max_size=40))) for kind in SectionKind if draw(st.booleans()))
+        sections = tuple(
+            Section(kind, draw(st.binary(max_size=40))) for kind in list(SectionKind)[:4] if draw(st.booleans())
+        )
         records.append(
             dataclasses.replace(
                 group(number, frame, 1, chain, Inheritance.NONE if fresh else PREVIOUS),

@@ -1,14 +1,14 @@
 """Random and mangled bytes into every parser of a record: one value has one form, or it is refused."""
 
 import pytest
-from bitstream_samples import GROUPS, MODEL, VIDEO
+from bitstream_samples import GROUPS, MODEL, VIDEO, window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.index import unpack_index
 from nvcodec.bitstream.metadata import unpack_meta
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, VideoRecord
+from nvcodec.bitstream.records import GroupRecord, ModelRecord, VideoRecord, WindowRecord
 from nvcodec.errors import (
     FormatError,
 )
@@ -17,14 +17,16 @@ VALID = {
     "video": VIDEO.pack(),
     "model": MODEL.pack(),
     "group": GROUPS[1].pack(VIDEO),
+    "window": window().pack(),
     "header": FileHeader().pack(),
-    "index": b"\x02\x32\x02\x01\x32\x03\x00",
+    "index": b"\x02\x32\x02\x01\x32\x03\x02\x20",
     "meta": b'{"a":[1,2.5,{"b":"c"}]}',
 }
 UNPACK = {
     "video": VideoRecord.unpack,
     "model": ModelRecord.unpack,
     "group": lambda data: GroupRecord.unpack(data, VIDEO),
+    "window": WindowRecord.unpack,
     "header": FileHeader.unpack,
     "index": lambda data: unpack_index(data, 36, 200),
     "meta": unpack_meta,
@@ -33,6 +35,7 @@ PACK = {
     "video": VideoRecord.pack,
     "model": ModelRecord.pack,
     "group": lambda g: g.pack(VIDEO),
+    "window": WindowRecord.pack,
     "header": FileHeader.pack,
 }
 

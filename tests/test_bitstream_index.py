@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from nvcodec.bitstream.container import Reader, Writer
 from nvcodec.bitstream.fields import uvarint
-from nvcodec.bitstream.index import IndexWriter, unpack_index
+from nvcodec.bitstream.index import IndexEntry, IndexWriter, unpack_index
 from nvcodec.bitstream.records import EndRecord, Section
 from nvcodec.bitstream.registry import SectionKind
 from nvcodec.errors import (
@@ -39,13 +39,19 @@ def end(groups=4, frames=7, index_offset=0):
     return EndRecord(groups, frames, index_offset).pack()
 
 
-@given(st.lists(st.tuples(st.integers(40, 10**6), st.integers(1, 256), st.booleans()), max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.integers(40, 10**6), st.integers(1, 4096), st.booleans(), st.none() | st.integers(1, 2**40)),
+        max_size=30,
+    )
+)
 def test_index_round_trip(groups):
     writer, offset, first, wanted = IndexWriter(), 0, 0, []
-    for number, (step, frames, access) in enumerate(groups):
+    for number, (step, frames, access, back) in enumerate(groups):
         offset += step
-        writer.add(offset, frames, access or number == 0)
-        wanted.append((number, first, frames, offset, access or number == 0))
+        window = None if back is None else max(28, offset - back)
+        wanted.append(IndexEntry(number, first, frames, offset, access or number == 0, window))
+        writer.add(wanted[-1])
         first += frames
     assert unpack_index(writer.pack(), 40, offset + 40) == wanted
 
@@ -60,8 +66,13 @@ def test_index_round_trip(groups):
         (b"\x02\x0a\x01\x01\x0a\x01\x00", MalformedError, "cannot lie at byte 20"),
         (b"\x01\x0a\x00\x01", MalformedError, "not valid"),
         (b"\x01\x0a\x01\x00", MalformedError, "not valid"),
-        (b"\x01\x0a\x01\x03", MalformedError, "not valid"),
-        (b"\x01\x0a" + uvarint(257) + b"\x01", LimitError, "frame count"),
+        (b"\x01\x0a\x01\x02\x01", MalformedError, "not valid"),
+        (b"\x01\x0a\x01\x05", MalformedError, "not valid"),
+        (b"\x01\x28\x01\x03", MalformedError, "window needs 1 bytes"),
+        (b"\x01\x28\x01\x03\x00", MalformedError, "window of group 0 cannot lie at byte 40"),
+        (b"\x01\x28\x01\x03\x0d", MalformedError, "window of group 0 cannot lie at byte 27"),
+        (b"\x01\x28\x01\x03\x41", MalformedError, "window of group 0 cannot lie at byte -25"),
+        (b"\x01\x0a" + uvarint(4097) + b"\x01", LimitError, "frame count"),
         (b"\x01\x0a\x01\x01\x00", MalformedError, "left over"),
     ],
 )

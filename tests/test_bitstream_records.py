@@ -12,7 +12,7 @@ from nvcodec import limits
 from nvcodec.bitstream import registry
 from nvcodec.bitstream.fields import svarint, uvarint
 from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, Section, TensorSpec, VideoRecord
-from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind, TensorKind
+from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind, TensorKind
 from nvcodec.errors import (
     FeatureError,
     LimitError,
@@ -127,8 +127,8 @@ def test_nominal_step(rate, time_base, step):
 # Model ----------------------------------------------------------------------------------------------------------------
 
 
-def model_bytes(model=1, exactness=0, config=(8, 3, 16, 2, 4, 6, 30, 1), tensors=((0, (4, 2)),), count=None):
-    out = struct.pack("<BHBI", 0, model, exactness, 7) + uvarint(len(config)) + b"".join(map(uvarint, config))
+def model_bytes(model=1, exactness=0, origin=0, config=(8, 3, 16, 2, 4, 6, 30, 1), tensors=((0, (4, 2)),), count=None):
+    out = struct.pack("<BHBBI", 0, model, exactness, origin, 7) + uvarint(len(config)) + b"".join(map(uvarint, config))
     out += uvarint(len(tensors) if count is None else count)
     for kind, shape in tensors:
         out += bytes([kind, len(shape)]) + b"".join(map(uvarint, shape))
@@ -136,7 +136,7 @@ def model_bytes(model=1, exactness=0, config=(8, 3, 16, 2, 4, 6, 30, 1), tensors
 
 
 def test_model_golden():
-    assert MODEL.pack().hex() == "0001000007000000" + "080803100204" + "061e01" + "02" + "00020402" + "010403010303"
+    assert MODEL.pack().hex() == "000100000007000000" + "080803100204" + "061e01" + "02" + "00020402" + "010403010303"
     assert ModelRecord.unpack(MODEL.pack()) == MODEL
 
 
@@ -161,6 +161,7 @@ SPEC = st.builds(
         st.lists(st.integers(0, 2**64 - 1), min_size=8, max_size=8).map(tuple),
         st.lists(SPEC, min_size=1, max_size=20).map(tuple),
         st.sampled_from(Exactness),
+        st.sampled_from(Origin),
     )
 )
 def test_model_round_trip(model):
@@ -173,6 +174,7 @@ def test_model_round_trip(model):
         (model_bytes(model=0), FeatureError, "model 0"),
         (model_bytes(model=65535), FeatureError, "model 65535"),
         (model_bytes(exactness=2), FeatureError, "exactness class 2"),
+        (model_bytes(origin=2), FeatureError, "origin 2"),
         (model_bytes(config=(1,) * 7), MalformedError, "7 configuration values where 8"),
         (model_bytes(config=(1,) * 9), MalformedError, "9 configuration values where 8"),
         (model_bytes(tensors=()), MalformedError, "no tensors"),
@@ -231,14 +233,14 @@ def groups(draw):
     video = draw(videos())
     frames = draw(st.integers(1, min(20, limits.MAX_GROUP_PIXELS // (video.width * video.height))))
     pts = st.integers(-limits.MAX_PTS, limits.MAX_PTS) | st.integers(0, 100)
-    kinds = sorted(draw(st.sets(st.sampled_from(SectionKind))))
+    kinds = sorted(draw(st.sets(st.sampled_from(SectionKind), max_size=4)))
     number = draw(st.integers(0, limits.MAX_GROUPS - 1))
     mean = st.integers(0, 16 * (2**video.bit_depth - 1))
     record = GroupRecord(
         number,
         draw(st.integers(0, number)),
         draw(st.integers(0, 255)),
-        draw(st.sampled_from(sorted(registry.IMPLEMENTED_INHERITANCE))),
+        draw(st.sampled_from(Inheritance)),
         draw(st.integers(0, limits.MAX_FRAMES - frames)),
         tuple(sorted(draw(st.sets(pts, min_size=frames, max_size=frames)))),
         draw(st.binary(min_size=8, max_size=8)),
@@ -260,6 +262,12 @@ def test_a_constant_rate_costs_one_zero_byte_a_frame():
     assert svarint(500) + bytes(4) + record.pixel_hash in record.pack(video)
 
 
+def test_what_inheritance_asks_for():
+    kinds = {kind: group(inheritance=kind) for kind in Inheritance}
+    assert [kind.name for kind, record in kinds.items() if record.random_access] == ["NONE", "WINDOW"]
+    assert [kind.name for kind, record in kinds.items() if record.in_window] == ["WINDOW", "WINDOW_PREVIOUS"]
+
+
 def test_sections_by_kind():
     assert GROUPS[1].section(SectionKind.SYMBOLS) == b"\x01\x01\x01"
     assert GROUPS[1].section(SectionKind.BLOBS) == b""
@@ -270,12 +278,10 @@ def test_sections_by_kind():
     [
         (group_bytes(number=2**22), LimitError, "number"),
         (group_bytes(number=1, chain=2), MalformedError, "chain 2 in group 1"),
-        (group_bytes(inheritance=2), FeatureError, "inheritance 2"),
-        (group_bytes(inheritance=3), FeatureError, "inheritance 3"),
         (group_bytes(inheritance=4), FeatureError, "inheritance 4"),
-        (b"\x00\x00\x00\x02its own fields", FeatureError, "inheritance 2"),
+        (b"\x00\x00\x00\x04its own fields", FeatureError, "inheritance 4"),
         (group_bytes(count=0), MalformedError, "no frames"),
-        (group_bytes(count=257, pts=(0,) * 257), LimitError, "frame count"),
+        (group_bytes(count=4097, pts=(0,) * 4097), LimitError, "frame count"),
         (group_bytes(count=2**64 - 1), LimitError, "frame count"),
         (group_bytes(first=2**32 - 1), LimitError, "frames up to its end"),
         (group_bytes(first=2**40), LimitError, "first frame"),
@@ -286,7 +292,7 @@ def test_sections_by_kind():
         (group_bytes(count=3, pts=(0, 2**62, 2**62)), LimitError, "magnitude of a pts"),
         (group_bytes(tail=bytes(8) + b"\xf1\x0f" + bytes(4)), MalformedError, "plane mean is over 4080"),
         (group_bytes(tail=bytes(13), sections=b""), MalformedError, "plane mean needs 2 bytes"),
-        (group_bytes(sections=b"\x01\x05\x00"), FeatureError, "section kind 5"),
+        (group_bytes(sections=b"\x01\x06\x00"), FeatureError, "section kind 6"),
         (group_bytes(sections=b"\x01\x00\x00"), FeatureError, "section kind 0"),
         (group_bytes(sections=b"\x05" + b"\x01\x00" * 5), LimitError, "section count"),
         (group_bytes(sections=b"\x02\x01\x00\x01\x00"), MalformedError, "repeated or out of order"),
@@ -316,7 +322,7 @@ def test_group_pixels_are_capped_together():
         ({"pixel_hash": bytes(7)}, MalformedError, "not 8 bytes"),
         ({"means": (1,)}, MalformedError, "1 means for 3 planes"),
         ({"model": 256}, MalformedError, "model index"),
-        ({"inheritance": Inheritance.WINDOW}, FeatureError, "inheritance 2"),
+        ({"sections": tuple(Section(kind, b"") for kind in SectionKind)}, LimitError, "section count"),
         ({"sections": (Section(SectionKind.BLOBS, b""), Section(SectionKind.STEPS, b""))}, MalformedError, "order"),
     ],
 )
@@ -340,10 +346,13 @@ def test_end_record():
 def test_wire_ids_never_change():
     assert {e.name: int(e) for e in Exactness} == {"FLOAT": 0, "EXACT": 1}
     assert {e.name: int(e) for e in Inheritance} == {"NONE": 0, "PREVIOUS": 1, "WINDOW": 2, "WINDOW_PREVIOUS": 3}
+    assert {e.name: int(e) for e in Origin} == {"RANDOM": 0, "ZERO": 1}
     assert {e.name: int(e) for e in TensorKind} == {"LATENT": 0, "FLOAT32": 1}
-    assert {e.name: int(e) for e in SectionKind} == {"STEPS": 1, "TABLES": 2, "SYMBOLS": 3, "BLOBS": 4}
+    assert {e.name: int(e) for e in SectionKind} == {"STEPS": 1, "TABLES": 2, "SYMBOLS": 3, "BLOBS": 4, "MASK": 5}
     codings = {"ZERO": 0, "SINGLE": 1, "ROWS": 2, "COLUMNS": 3, "CONTEXT": 4}
     assert {e.name: int(e) for e in registry.TensorCoding} == codings
+    masks = {"NONE": 0, "ALL": 1, "SINGLE": 2, "ROWS": 3, "COLUMNS": 4, "PRODUCT": 5}
+    assert {e.name: int(e) for e in registry.MaskCoding} == masks
     assert {e.name: int(e) for e in registry.BlobCoding} == {"STORED": 0, "ZSTD": 1, "LZMA": 2}
     assert {id_: entry.name for id_, entry in registry.MODELS.items()} == {
         1: "nirvana",

@@ -10,6 +10,7 @@ from nvcodec.bitstream import fields, registry
 from nvcodec.entropy import blobs, codings, tables
 from nvcodec.entropy.bits import BitReader, BitWriter
 from nvcodec.entropy.choose import _best_order, _exp_golomb_bits
+from nvcodec.entropy.elements import Elements
 from nvcodec.entropy.tensors import IntegerTensor, code_length, decode_tensors, encode_tensors
 from nvcodec.errors import FeatureError, FormatError, MalformedError
 from nvcodec.limits import MAX_MAGNITUDE
@@ -26,16 +27,17 @@ def laplace(seed: int, scale, *shape: int) -> np.ndarray:
 
 
 def decode(encoded, tensors):
-    return decode_tensors(
-        [t.values.shape for t in tensors], [t.context for t in tensors], encoded.tables, encoded.symbols
-    )
+    shapes, contexts = [t.values.shape for t in tensors], [t.context for t in tensors]
+    return decode_tensors(shapes, contexts, encoded.tables, encoded.symbols, [t.coded for t in tensors])
 
 
 def check(tensors):
     encoded = encode_tensors(tensors)
     back = decode(encoded, tensors)
     assert [t.shape for t in back] == [t.values.shape for t in tensors]
-    assert all(np.array_equal(a.values, b) and b.dtype == np.int32 for a, b in zip(tensors, back, strict=True))
+    for tensor, found in zip(tensors, back, strict=True):
+        expected = tensor.values if tensor.coded is None else np.where(tensor.coded, tensor.values, 0)
+        assert np.array_equal(expected, found) and found.dtype == np.int32
     return encoded
 
 
@@ -133,10 +135,51 @@ def test_every_cut_and_addition_is_refused_and_every_flip_seen(coding):
         max_size=4,
     ),
     st.booleans(),
+    st.sampled_from([None, 0, 1, 50, 99]),
 )
-def test_any_tensors_come_back(arrays, with_context):
+def test_any_tensors_come_back(arrays, with_context, percent):
     classes = [(np.arange(a.size) % 6).astype(np.uint8).reshape(a.shape) if with_context else None for a in arrays]
-    check([IntegerTensor(a, c) for a, c in zip(arrays, classes, strict=True)])
+    rng = np.random.default_rng(1)
+    masks = [None if percent is None else rng.random(a.shape) * 100 < percent for a in arrays]
+    check([IntegerTensor(a, c, m) for a, c, m in zip(arrays, classes, masks, strict=True)])
+
+
+SOME = np.random.default_rng(0).random((40, 50)) < 0.3
+SOME[5], SOME[:, 7] = False, False
+
+
+@pytest.mark.parametrize("coding", CASES)
+def test_each_coding_with_a_part_of_the_elements(coding):
+    """What is not coded has no symbols, and neither rows, columns nor classes that have nothing else."""
+    tensor = CASES[coding]
+    coded = np.resize(SOME, tensor.values.shape)
+    coded[0] = False
+    if tensor.context is not None:
+        coded &= tensor.context != 4
+    elsewhere = np.where(coded, tensor.values, 12345).astype(np.int32)
+    encoded = check([IntegerTensor(elsewhere, tensor.context, coded)])
+    assert encoded.codings == (coding,)
+    (plan,) = codings.read_plan(encoded.tables, [Elements(tensor.values.shape, tensor.context, coded)]).tensors
+    flat = coded.reshape(len(coded), -1)
+    lines = {codings.ROWS: flat.any(axis=1), codings.COLUMNS: flat.any(axis=0)}
+    assert len(plan.scales) == np.count_nonzero(lines.get(coding, []))
+    assert len(plan.pairs) == {codings.SINGLE: 1, codings.CONTEXT: 2}.get(coding, 0)
+
+
+def test_a_mask_that_is_true_everywhere_changes_no_bytes():
+    everywhere = [IntegerTensor(t.values, t.context, np.ones(t.values.shape, np.bool_)) for t in CASES.values()]
+    assert encode_tensors(everywhere) == encode_tensors(list(CASES.values()))
+
+
+def test_tensors_without_coded_elements_are_not_there():
+    nothing = IntegerTensor(np.ones((3, 5), np.int32), None, np.zeros((3, 5), np.bool_))
+    some = CASES[codings.SINGLE]
+    encoded = check([nothing, some, nothing])
+    alone = encode_tensors([some])
+    assert (encoded.tables, encoded.symbols) == (alone.tables, alone.symbols)
+    assert encoded.codings == (codings.ZERO, codings.SINGLE, codings.ZERO)
+    assert encoded.bits == (0.0, *alone.bits, 0.0) and code_length([nothing, some]) == code_length([some])
+    assert len(encode_tensors([nothing]).tables) == 1  # the K code and the escape order
 
 
 @settings(max_examples=200, deadline=None)
@@ -216,17 +259,11 @@ def test_an_unknown_coding_is_a_missing_feature(coding):
         decode_tensors([(2, 3)], [None], tables_section(*HEAD, (coding, 3)), b"")
 
 
-@pytest.mark.parametrize("coding", [codings.SINGLE, codings.ROWS, codings.COLUMNS, codings.CONTEXT])
-def test_tensors_without_elements_have_no_tables(coding):
-    with pytest.raises(MalformedError, match="without elements"):
-        decode_tensors([(0, 3)], [None], tables_section(*HEAD, (coding, 3), (0, 12), (0, 12)), b"")
-
-
 def test_an_escape_over_the_largest_magnitude_is_refused():
     """The same payload with the Exp-Golomb string of the largest value, and of the one after it."""
     tensor = IntegerTensor(np.array([[MAX_MAGNITUDE]], np.int32))
     encoded = encode_tensors([tensor])
-    plan = codings.read_plan(encoded.tables, [(1, 1)], [None])
+    plan = codings.read_plan(encoded.tables, [Elements((1, 1))])
     length = encoded.symbols[0]
     for magnitude, legal in ((MAX_MAGNITUDE, True), (MAX_MAGNITUDE + 1, False), (2**40, False)):
         out = BitWriter()

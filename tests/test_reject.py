@@ -1,8 +1,9 @@
 """What must be refused: one case or more for each row of the specification's table, through two whole decoders.
 
-Also cuts and flips of the worked example from end to end. Fields and records on their own are in test_bitstream_*.
+Also cuts and flips of the worked examples from end to end. Fields and records on their own are in test_bitstream_*.
 """
 
+import dataclasses
 import io
 import re
 import struct
@@ -21,6 +22,7 @@ from reject_cases import (
     blob,
     block,
     cases,
+    end,
     exp_golomb,
     flipped,
     header,
@@ -31,9 +33,11 @@ from reject_cases import (
     zeros,
     zstd,
 )
+from reject_window_cases import SHARED, S, V, chunk, edit, grup, mask_cases, vector_cases, window, window_cases
 
 from nvcodec import errors
 from nvcodec.bitstream import chunks
+from nvcodec.bitstream.records import WindowRecord
 from nvcodec.decode.decoder import Decoder
 from nvcodec.errors import NvcodecError
 from tools.refdec import Refused
@@ -57,7 +61,10 @@ def builtin(monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
 
 
-CASES = [pytest.param(row, data, id=f"{row}-{number}") for number, (row, data) in enumerate(cases())]
+CASES = [
+    pytest.param(row, data, id=f"{row}-{number}")
+    for number, (row, data) in enumerate((*cases(), *window_cases(), *mask_cases(), *vector_cases()))
+]
 
 
 def outcome(data, pipe=False):
@@ -98,10 +105,14 @@ def test_refused_by_both_decoders(row, data):
 
 
 def test_the_bases_of_the_cases_are_valid():
-    for file in (W, FLOATS, BIG):
-        assert outcome(file.data)[1] is None and outcome(file.join(file.modl, file.grup, file.fend))[1] is None
+    for file in (W, FLOATS, BIG, S, V):
+        assert outcome(file.data)[1] is None
         for number, record in enumerate(file.groups):
             assert pack(record, file.video) == file.grup[number][14:-4]
+    for file in (W, FLOATS, BIG):
+        assert outcome(file.join(file.modl, file.grup, file.fend))[1] is None
+    assert edit(S, b"WNDW", 0, window(**vars(WindowRecord.unpack(chunk(S, b"WNDW")[14:-4])))) == S.data
+    long = dataclasses.replace(W.groups[1], pts=tuple(range(2, 302)))
     for data in (
         W.with_model(model_bytes()),
         header(compatible=5, advisory=2**31),
@@ -112,6 +123,12 @@ def test_the_bases_of_the_cases_are_valid():
         W.join(raw_chunk(b"xtra", b"abc", 1), META(b'{"a":' + b"[" * 15 + b"]" * 15 + b"}"), W.modl, W.grup, W.fend),
         W.join(W.modl, W.grup, raw_chunk(b"INDX", b"nonsense"), W.fend),
         W.join(W.modl, W.grup, flipped(W.indx, 15), W.fend),
+        W.join(W.modl, W.grup[0], raw_chunk(b"GRUP", pack(long, W.video)), end(2, 302)),
+        W.join(W.modl, window(), SHARED, W.grup[1], W.fend),
+        W.join(W.modl, window(), raw_chunk(b"MODL", model_bytes(index=1)), SHARED, W.grup[1], W.fend),
+        W.join(W.modl, window(), raw_chunk(b"xtra", b"abc", 1), SHARED, W.grup[1], W.fend),
+        W.join(W.modl, window(groups=2), SHARED, grup(1), W.fend),
+        W.join(W.modl, W.grup[0], window(1), grup(1), W.fend),
         blob(b"\0" + NO_FLOATS),
         blob(zstd(NO_FLOATS)),
         blob(b"\2" + lzma_raw(NO_FLOATS)),
@@ -122,48 +139,61 @@ def test_the_bases_of_the_cases_are_valid():
 
 # Cuts and flips -------------------------------------------------------------------------------------------------------
 
-SPANS = spans(W.data)
-GROUP_ENDS = [stop for kind, _, stop in SPANS if kind == b"GRUP"]
-INDEX = next((start, stop) for kind, start, stop in SPANS if kind == b"INDX")
+FILES = pytest.mark.parametrize("file", [W, S], ids=["worked", "window"])
 
 
+def group_ends(file):
+    """Where each group's chunk ends."""
+    return [stop for kind, _, stop in spans(file.data) if kind == b"GRUP"]
+
+
+@FILES
 @pytest.mark.parametrize("pipe", [False, True])
-def test_a_cut_at_every_byte_gives_the_whole_groups_before_it(pipe):
-    for cut in range(len(W.data)):
-        given, error = outcome(W.data[:cut], pipe)
+def test_a_cut_at_every_byte_gives_the_whole_groups_before_it(file, pipe):
+    ends = group_ends(file)
+    for cut in range(len(file.data)):
+        given, error = outcome(file.data[:cut], pipe)
         assert type(error) is errors.TruncatedError, cut
-        assert given == list(range(sum(stop <= cut for stop in GROUP_ENDS))), cut
-        assert reference_outcome(W.data[:cut]) == (given, "truncated")
+        assert given == list(range(sum(stop <= cut for stop in ends))), cut
+        assert reference_outcome(file.data[:cut]) == (given, "truncated")
 
 
-def test_a_flip_of_every_bit_is_found():
-    for bit in range(8 * len(W.data)):
-        data = bytearray(W.data)
+@pytest.mark.parametrize("file, step", [(W, 1), (S, 5)], ids=["worked", "window"])
+def test_a_flip_of_every_bit_is_found(file, step):
+    ends = group_ends(file)
+    index = next(range(start + 14, stop) for kind, start, stop in spans(file.data) if kind == b"INDX")
+    for bit in range(0, 8 * len(file.data), step):
+        data = bytearray(file.data)
         data[bit // 8] ^= 1 << bit % 8
         given, error = outcome(bytes(data))
-        if INDEX[0] + 14 <= bit // 8 < INDEX[1]:
+        if bit // 8 in index:
             assert given == [0, 1] and error is None
         else:
             assert isinstance(error, errors.FormatError), bit
-            assert given == list(range(sum(stop <= bit // 8 for stop in GROUP_ENDS))), bit
+            assert given == list(range(sum(stop <= bit // 8 for stop in ends))), bit
 
 
-def repaired():
+def repaired(file, kinds):
     """(place, file): a flip of every third bit of every payload, with the checksum made right again."""
-    for kind, start, stop in SPANS:
-        if kind == b"FEND":
+    for kind, start, stop in spans(file.data):
+        if kind not in kinds:
             continue
         for bit in range(start % 3, 8 * (stop - start - chunks.OVERHEAD), 3):
-            payload = bytearray(W.data[start + 14 : stop - 4])
+            payload = bytearray(file.data[start + 14 : stop - 4])
             payload[bit // 8] ^= 1 << bit % 8
-            yield start + 14 + bit // 8, W.data[:start] + raw_chunk(kind, bytes(payload)) + W.data[stop:]
+            yield start + 14 + bit // 8, file.data[:start] + raw_chunk(kind, bytes(payload)) + file.data[stop:]
 
 
-def test_a_flip_behind_the_checksums_is_refused_or_decodes_and_both_decoders_agree():
-    agreed = 0
-    for place, data in repaired():
+@pytest.mark.parametrize(
+    "file, kinds",
+    [(W, (b"VIDI", b"MODL", b"GRUP", b"INDX")), (S, (b"WNDW", b"GRUP"))],
+    ids=["worked", "window"],
+)
+def test_a_flip_behind_the_checksums_is_refused_or_decodes_and_both_decoders_agree(file, kinds):
+    agreed, ends = 0, group_ends(file)
+    for place, data in repaired(file, kinds):
         given, error = outcome(data)
-        before = sum(stop <= place for stop in GROUP_ENDS)
+        before = sum(stop <= place for stop in ends)
         assert given[:before] == list(range(before))
         if struct.unpack("<I", data[42:46])[0] * struct.unpack("<I", data[46:50])[0] > 4096:
             continue  # the reference would take long for a large picture
@@ -173,17 +203,19 @@ def test_a_flip_behind_the_checksums_is_refused_or_decodes_and_both_decoders_agr
     assert agreed > 500
 
 
-def test_recovery_from_a_flip_gives_only_whole_groups():
-    for bit in range(8 * SPANS[1][1], 8 * len(W.data), 7):
-        data = bytearray(W.data)
+@FILES
+def test_recovery_from_a_flip_gives_only_whole_groups(file):
+    places, ends = spans(file.data), group_ends(file)
+    for bit in range(8 * places[1][1], 8 * len(file.data), 7):
+        data = bytearray(file.data)
         data[bit // 8] ^= 1 << bit % 8
         decoder = Decoder(io.BytesIO(bytes(data)), device="cpu", recover=True)
         groups = list(decoder.groups())
-        hit = next(kind for kind, start, stop in SPANS if start <= bit // 8 < stop)
-        if hit == b"MODL":
+        hit = next(kind for kind, start, stop in places if start <= bit // 8 < stop)
+        if hit in (b"MODL", b"WNDW"):
             assert groups == []
         elif hit == b"GRUP":
-            assert [g.record.number for g in groups] == ([0] if bit // 8 >= GROUP_ENDS[0] else [])
+            assert [g.record.number for g in groups] == ([0] if bit // 8 >= ends[0] else [])
         else:
             assert [g.record.number for g in groups] == [0, 1]
         assert decoder.damage

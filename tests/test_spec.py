@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 from nvcodec import limits  # noqa: E402
 from nvcodec.bitstream import chunks, header, registry  # noqa: E402
 from nvcodec.bitstream.records import VideoRecord  # noqa: E402
-from nvcodec.entropy import blobs, codings, context, tables  # noqa: E402
+from nvcodec.entropy import blobs, codings, context, mask_codings, tables  # noqa: E402
 from nvcodec.media import color  # noqa: E402
 from nvcodec.models import enerv, framewise, nirvana, weights  # noqa: E402
 from tools import make_vectors  # noqa: E402
@@ -61,9 +61,19 @@ def test_the_worked_example_is_what_the_encoder_writes(monkeypatch):
     assert make_vectors.worked_example(data) in TEXT and explain(data) in TEXT
 
 
-def test_the_quoted_bytes_are_in_the_worked_example():
-    quoted = re.search(r"tables section of the second group, `([0-9a-f ]+)`", TEXT)[1]
-    assert quoted in section("24").split("```text\n")[1]
+def test_the_worked_window_is_what_the_encoder_writes(monkeypatch):
+    monkeypatch.setenv("NVCODEC_CODER", "builtin")
+    data = make_vectors.build(make_vectors.VECTORS_BY_NAME["worked_window"])
+    assert data == (ROOT / "tests" / "vectors" / "worked_window.nvc").read_bytes() == collect(annotate(data))
+    listing = section("24").split("```text\n")[3].split("```")[0]
+    assert collect(listing) in data and listing in annotate(data)
+    assert make_vectors.worked_window(data) in TEXT
+
+
+def test_the_quoted_bytes_are_in_the_worked_examples():
+    for quote, listing in (("tables section of the second group", 1), ("header of the mask section", 3)):
+        quoted = re.search(f"{quote}, `([0-9a-f ]+)`", TEXT)[1]
+        assert quoted in section("24").split("```text\n")[listing]
 
 
 # Numbers --------------------------------------------------------------------------------------------------------------
@@ -78,33 +88,29 @@ def test_limits_are_those_of_the_code():
 
 def test_registry_ids_are_those_of_the_code():
     written = {}
-    for registry_name, id_, name, status in rows(section("23.3"))[2:]:
-        written.setdefault(registry_name, {})[int(id_)] = (name, status == "reserved")
+    for registry_name, id_, name, _ in rows(section("23.3"))[2:]:
+        written.setdefault(registry_name, {})[int(id_)] = name
     ids = {
         "exactness": registry.Exactness,
+        "origin": registry.Origin,
         "inheritance": registry.Inheritance,
         "tensor kind": registry.TensorKind,
         "section": registry.SectionKind,
         "tensor coding": registry.TensorCoding,
+        "mask coding": registry.MaskCoding,
         "blob coding": registry.BlobCoding,
     }
-    coded = {
-        name: {int(id_): (id_.name, False) for id_ in members} | ({} if name != "inheritance" else reserved())
-        for name, members in ids.items()
-    }
-    coded["model"] = {entry.id: (entry.name, False) for entry in registry.MODELS.values()}
+    coded = {name: {int(id_): id_.name for id_ in members} for name, members in ids.items()}
+    coded["model"] = {entry.id: entry.name for entry in registry.MODELS.values()}
     assert written == coded
 
 
-def reserved():
-    missing = set(registry.Inheritance) - registry.IMPLEMENTED_INHERITANCE
-    return {int(id_): (id_.name, True) for id_ in missing}
-
-
 def test_ids_in_the_sections_are_those_of_the_registry():
-    for place, members in (("9.3", registry.TensorCoding), ("11", registry.BlobCoding)):
+    for place, members in (("9.3", registry.TensorCoding), ("9.6", registry.MaskCoding), ("11", registry.BlobCoding)):
         assert [(int(r[0]), r[1]) for r in rows(section(place))[2:]] == [(int(m), m.name) for m in members]
     assert [codings.ZERO, codings.SINGLE, codings.ROWS, codings.COLUMNS, codings.CONTEXT] == list(registry.TensorCoding)
+    names = {name: getattr(mask_codings, name) for name in registry.MaskCoding.__members__}
+    assert names == dict(registry.MaskCoding.__members__)
     assert [blobs.STORED, blobs.ZSTD, blobs.LZMA] == list(registry.BlobCoding)
 
 
@@ -120,7 +126,7 @@ def test_headers_and_chunks():
 
 
 def test_tables_and_thresholds():
-    assert tuple(integers(re.search(r"Q = \((.*)\)", section("8.2"))[1])) == tables._QUARTER_OCTAVES
+    assert tuple(integers(re.search(r"Q = \((.*)\)", section("8.2"))[1])) == tables.QUARTER_OCTAVES
     decays = integers(re.search(r"D\[34\.\.63\] = (.*)", section("8.3"))[1])
     assert (0,) * 34 + tuple(decays) == tables._LAPLACE_DECAY
     assert tuple(integers(re.search(r"K = ([\d, ]+) for", section("9.2"))[1])) == tables.K_CHOICES

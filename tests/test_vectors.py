@@ -16,13 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Reader  # noqa: E402
-from nvcodec.bitstream.registry import MODELS, BlobCoding, Inheritance, TensorCoding  # noqa: E402
+from nvcodec.bitstream.records import WindowRecord  # noqa: E402
+from nvcodec.bitstream.registry import MODELS, BlobCoding, Inheritance, MaskCoding, Origin, TensorCoding  # noqa: E402
 from nvcodec.decode.decoder import Check, Decoder  # noqa: E402
-from nvcodec.decode.state import apply, initial_state  # noqa: E402
-from nvcodec.entropy import arithmetic, blobs  # noqa: E402
+from nvcodec.decode.state import apply, apply_window, initial_state  # noqa: E402
+from nvcodec.entropy import arithmetic, blobs, mask_codings  # noqa: E402
+from nvcodec.entropy import masks as entropy_masks  # noqa: E402
 from nvcodec.models.base import create  # noqa: E402
 from tools import make_vectors  # noqa: E402
-from tools.refdec import Refused, zstd  # noqa: E402
+from tools.refdec import Refused, masks, zstd  # noqa: E402
 from tools.refdec import decode as reference_decode  # noqa: E402
 from tools.refdec.container import Video  # noqa: E402
 from tools.refdec.entropy import LAPLACE_DECAY, cumulative  # noqa: E402
@@ -50,18 +52,30 @@ def reference(data, start=0, stop=None):
 
 
 def integers(data):
-    """The digest of the product's integers and floats after each group, made as the reference makes its own."""
+    """What `digests` says of integers and masks, found by the product: (of each group, of each window)."""
     reader = Reader(io.BytesIO(data))
-    found, state, specs = [], None, None
-    for record in reader.groups():
-        if record.inheritance == Inheritance.NONE:
-            model = reader.models[record.model]
-            specs = create(model.name, model.config, reader.video.height, reader.video.width).tensors
-            state = initial_state(specs, model.seed)
-        state = apply(state, record)
-        parts = [q.astype("<i4").tobytes() for q in state.latents] + [f.astype("<f4").tobytes() for f in state.floats]
-        found.append(hashlib.blake2b(b"".join(parts), digest_size=8).hexdigest())
-    return found
+    groups, windows, state, window, shared = [], [], None, None, None
+    for record in reader.records():
+        model = reader.models[record.model]
+        specs = create(model.name, model.config, reader.video.height, reader.video.width).tensors
+        initial = initial_state(specs, model.seed, model.origin)
+        if isinstance(record, WindowRecord):
+            window = apply_window(initial, record)
+            mask = make_vectors.blake(b"".join(mask.tobytes() for mask in window.shared))
+            windows.append((record.shared, mask, digest(window.state)))
+            continue
+        shared = window.shared if record.in_window else None
+        if record.random_access:
+            state = window.state if record.in_window else initial
+        state = apply(state, record, shared)
+        groups.append(digest(state))
+    return groups, windows
+
+
+def digest(state):
+    """Of the product's integers and floats, made as the reference makes its own."""
+    parts = [q.astype("<i4").tobytes() for q in state.latents] + [f.astype("<f4").tobytes() for f in state.floats]
+    return make_vectors.blake(b"".join(parts))
 
 
 def worst(frames, other):
@@ -95,7 +109,9 @@ def test_the_encoder_still_writes_the_same(name, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_integers_are_the_same(name, coder):
-    assert integers(bytes_of(name)) == [group["integers"] for group in EXPECTED[name]["groups"]]
+    groups, windows = integers(bytes_of(name))
+    assert groups == [group["integers"] for group in EXPECTED[name]["groups"]]
+    assert windows == [(w["shared"], w["mask"], w["integers"]) for w in EXPECTED[name]["windows"]]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,9 +141,12 @@ def test_any_range_is_the_part_of_the_whole(name, monkeypatch):
 
 def test_the_vectors_use_every_id_and_every_kind_of_video():
     groups = [group for entry in EXPECTED.values() for group in entry["groups"]]
-    assert {id_ for group in groups for id_ in group["codings"]} == set(TensorCoding)
+    windows = [window for entry in EXPECTED.values() for window in entry["windows"]]
+    assert {id_ for group in groups for id_ in group["codings"]} == {None, *TensorCoding}
+    assert {id_ for window in windows for id_ in window["codings"]} == {None, *TensorCoding} - {TensorCoding.CONTEXT}
+    assert {id_ for window in windows for id_ in window["mask_codings"]} == set(MaskCoding)
     assert {group["blob_coding"] for group in groups} == {None, *BlobCoding}
-    assert {group["inheritance"] for group in groups} == {Inheritance.NONE, Inheritance.PREVIOUS}
+    assert {group["inheritance"] for group in groups} == set(Inheritance)
     infos = [Decoder(io.BytesIO(bytes_of(name)), device="cpu").info for name in NAMES]
     assert {info.chroma for info in infos} == {0, 1, 2, 3} and any(info.is_rgb for info in infos)
     assert {info.bit_depth for info in infos} == {8, 10} and {int(info.color.range) for info in infos} == {0, 1, 2}
@@ -139,6 +158,7 @@ def test_the_vectors_use_every_id_and_every_kind_of_video():
     assert any(len({group["frames"][1] for group in entry["groups"]}) > 1 for entry in EXPECTED.values())
     models = [model for name in NAMES for model in Reader(io.BytesIO(bytes_of(name))).models.values()]
     assert {model.model_id for model in models} >= set(MODELS)
+    assert {model.origin for model in models} == set(Origin)
     chains = [record.chain for record in Reader(io.BytesIO(bytes_of("yuv422p10_two_chains"))).groups()]
     assert set(chains) == {0, 1}
     assert len(Reader(io.BytesIO(bytes_of("yuv420p10_models"))).index) == 4
@@ -176,6 +196,19 @@ def test_tables_of_both_are_equal():
     for k_max in tables.K_CHOICES:
         for z, d in [(z, d) for z in range(0, 64, 3) for d in range(0, 48, 5)] + [(63, 47), (0, 0), (24, 1)]:
             assert cumulative(z, d, k_max) == tables.cdf_row(z, d, k_max).tolist()
+    assert [masks.cumulative(d) for d in range(64)] == mask_codings.cumulative().tolist()
+
+
+@pytest.mark.parametrize("shape", [(1,), (40,), (9, 11), (3, 5, 3, 3), (300, 250)])
+def test_masks_of_both_are_equal(shape, monkeypatch):
+    monkeypatch.setenv("NVCODEC_CODER", "builtin")
+    noise = np.random.default_rng(len(shape))
+    odds = noise.random(shape[0])[:, None] ** 3 * noise.random(int(np.prod(shape[1:])))
+    for density in (0, 0.01, 0.5, 1, odds.reshape(shape)):
+        made = [noise.random(shape) < density, noise.random((7, 2)) < 0.5]
+        data = entropy_masks.encode_masks(made)
+        for found in (entropy_masks.decode_masks([shape, (7, 2)], data), masks.decode_masks([shape, (7, 2)], data)[0]):
+            assert all(np.array_equal(a, b) for a, b in zip(found, made, strict=True))
 
 
 @pytest.mark.parametrize("level", [1, 19])

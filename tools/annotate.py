@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.refdec import decode as reference_decode
-from tools.refdec.container import Video
-from tools.refdec.decoder import initial_state
+from tools.refdec.container import NONE, WINDOW, Model, Video
+from tools.refdec.decoder import OpenWindow, State, initial_state
 from tools.refdec.entropy import K_OF_CODE
 from tools.refdec.network import network
 
@@ -25,8 +25,9 @@ VIDEO_FIELDS = (
     ("sample aspect numerator", 4), ("sample aspect denominator", 4),
 )  # fmt: skip
 CONFIG_FIELDS = ("patch", "group", "width", "depth", "channels", "block channels", "omega", "conv_float")
-SECTIONS = {1: "STEPS", 2: "TABLES", 3: "SYMBOLS", 4: "BLOBS"}
+SECTIONS = {1: "STEPS", 2: "TABLES", 3: "SYMBOLS", 4: "BLOBS", 5: "MASK"}
 CODINGS = ("ZERO", "SINGLE", "ROWS", "COLUMNS", "CONTEXT")
+MASK_CODINGS = ("NONE", "ALL", "SINGLE", "ROWS", "COLUMNS", "PRODUCT")
 PER_LINE = 16
 
 
@@ -90,13 +91,16 @@ def annotate(data: bytes) -> str:
                 out.fixed(size, field)
         elif name == "MODL":
             shape_count = _model(out)
+        elif name == "WNDW":
+            _window(out, shape_count)
         elif name == "GRUP":
             _group(out, planes, shape_count)
         elif name == "INDX":
             for number in range(out.varint("groups")):
                 out.varint(f"group {number}: offset, less the one before")
                 out.varint("frames")
-                out.fixed(1, "flags (1: random access)")
+                if out.fixed(1, "flags (1: random access, 2: shares a window)") & 2:
+                    out.varint("offset, less that of its window")
         elif name == "FEND":
             out.fixed(4, "groups")
             out.fixed(4, "frames")
@@ -111,6 +115,7 @@ def _model(out: Listing) -> int:
     out.fixed(1, "index")
     out.fixed(2, "model id (1: nirvana)")
     out.fixed(1, "exactness (0: F)")
+    out.fixed(1, "origin (0: RANDOM, 1: ZERO)")
     out.fixed(4, "seed")
     out.varint("configuration values")
     for field in CONFIG_FIELDS:
@@ -127,6 +132,15 @@ def _model(out: Listing) -> int:
     return latents
 
 
+def _window(out: Listing, latents: int) -> None:
+    """The payload of WNDW."""
+    out.varint("first group")
+    out.varint("groups that share it")
+    out.fixed(1, "model index")
+    out.varint("shared elements")
+    _sections(out, latents)
+
+
 def _group(out: Listing, planes: int, latents: int) -> None:
     """The payload of GRUP."""
     for field in ("number", "chain"):
@@ -141,6 +155,11 @@ def _group(out: Listing, planes: int, latents: int) -> None:
     out.bytes(8, "pixel hash")
     for plane in range(planes):
         out.fixed(2, f"mean of plane {plane}, in sixteenths")
+    _sections(out, latents)
+
+
+def _sections(out: Listing, latents: int) -> None:
+    """The rest of a group's or a window's payload."""
     for _ in range(out.varint("sections")):
         kind = out.data[out.at]
         out.bytes(1, f"section {SECTIONS[kind]}")
@@ -150,14 +169,22 @@ def _group(out: Listing, planes: int, latents: int) -> None:
         elif kind == 2:
             out.bytes(length, "K code, escape order, a coding for each tensor")
         elif kind == 3:
-            start = out.at
-            size = out.varint("length of the block")
-            out.bytes(size, "arithmetic coded symbols")
-            if left := length - (out.at - start):
-                out.bytes(left, "escapes")
+            _symbols(out, out.at + length)
+        elif kind == 5:
+            end = out.at + length
+            out.bytes(out.varint("length of the header"), "a mask coding for each tensor")
+            _symbols(out, end)
         else:
             out.bytes(1, "blob coding")
             out.bytes(length - 1, "compressed float differences")
+
+
+def _symbols(out: Listing, end: int) -> None:
+    """One block at most, then escapes."""
+    if out.at < end:
+        out.bytes(out.varint("length of the block"), "arithmetic coded symbols")
+    if out.at < end:
+        out.bytes(end - out.at, "escapes")
 
 
 def collect(listing: str) -> bytes:
@@ -167,30 +194,51 @@ def collect(listing: str) -> bytes:
 
 
 def explain(data: bytes) -> str:
-    """What the groups of a small file decode to, as text."""
+    """What the windows and groups of a small file decode to, as text."""
     lines: list[str] = []
 
     def numbers(title: str, values: NDArray[Any]) -> None:
         text = " ".join(map(str, values.reshape(-1).tolist()))
         lines.extend(wrap(f"{title}: {text}", 116, initial_indent="    ", subsequent_indent="        "))
 
+    def coded(title: str, tables: bytes, state: State) -> None:
+        names = " ".join("-" if coding is None else CODINGS[coding] for coding in state.codings)
+        lines.append(f"{title}: K = {K_OF_CODE[tables[0] >> 5]}, escape order {tables[0] & 31}, codings {names}")
+        numbers("step indices", np.array(state.steps))
+
+    def initial(model: Model) -> list[NDArray[np.int32]]:
+        return initial_state(network(model, video).tensors(video), model).integers
+
+    def residuals(before: list[NDArray[np.int32]], after: list[NDArray[np.int32]], random: bool) -> None:
+        for i, (old, new) in enumerate(zip(before, after, strict=True)):
+            if random:
+                numbers(f"tensor {i}, initial", old)
+            if (new != old).any():
+                numbers(f"tensor {i}, residual", new - old)
+
+    def window(opened: OpenWindow) -> None:
+        record = opened.record
+        coded(f"window of groups {record.first_group} .. {record.end - 1}", record.sections[2], opened.state)
+        lines.append(f"    mask codings {' '.join(MASK_CODINGS[coding] for coding in opened.codings)}")
+        for i, mask in enumerate(opened.shared):
+            if mask.any():
+                numbers(f"tensor {i}, shared", mask.astype(int))
+        residuals(initial(record.model), opened.state.integers, record.model.origin == 0)
+
     before: list[NDArray[np.int32]] = []
     for item in reference_decode(data):
         if isinstance(item, Video):
             video = item
             continue
-        record, state, head = item.record, item.state, item.record.sections[2][0]
-        if record.inheritance == 0:
-            tensors = network(record.model, video).tensors(video)
-            before = initial_state(tensors, record.model.seed).integers
-        names = " ".join(CODINGS[coding] for coding in state.codings)
-        lines.append(f"group {record.number}: K = {K_OF_CODE[head >> 5]}, escape order {head & 31}, codings {names}")
-        numbers("step indices", np.array(state.steps))
-        for i, (old, new) in enumerate(zip(before, state.integers, strict=True)):
-            if record.inheritance == 0:
-                numbers(f"tensor {i}, initial", old)
-            if (new != old).any():
-                numbers(f"tensor {i}, residual", new - old)
+        record, state, opened = item.record, item.state, item.window
+        if opened is not None and record.number == opened.record.first_group:
+            window(opened)
+        coded(f"group {record.number}", record.sections[2], state)
+        if record.inheritance == NONE:
+            before = initial(record.model)
+        elif record.inheritance == WINDOW and opened is not None:
+            before = opened.state.integers
+        residuals(before, state.integers, record.inheritance == NONE and record.model.origin == 0)
         for t, planes in enumerate(item.frames):
             for name, plane in zip(("Y", "Cb", "Cr"), planes, strict=True):
                 numbers(f"pts {record.pts[t]}, {name}", plane)

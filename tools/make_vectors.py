@@ -28,10 +28,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Writer  # noqa: E402
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, TensorSpec, VideoRecord  # noqa: E402
-from nvcodec.bitstream.registry import Inheritance, TensorKind, model_entry  # noqa: E402
-from nvcodec.decode.state import State, apply, encode_residuals, initial_state  # noqa: E402
-from nvcodec.models.base import LATENT, create  # noqa: E402
+from nvcodec.bitstream.records import GroupRecord, ModelRecord, TensorSpec, VideoRecord, WindowRecord  # noqa: E402
+from nvcodec.bitstream.registry import Inheritance, Origin, TensorKind, model_entry  # noqa: E402
+from nvcodec.decode.state import (  # noqa: E402
+    State,
+    Window,
+    apply,
+    apply_window,
+    encode_residuals,
+    encode_window,
+    initial_state,
+)
+from nvcodec.models.base import LATENT, Backbone, create  # noqa: E402
 from nvcodec.models.enerv import EnervConfig  # noqa: E402
 from nvcodec.models.hnerv import HnervConfig  # noqa: E402
 from nvcodec.models.nerv import NervConfig  # noqa: E402
@@ -44,13 +52,23 @@ from tools.refdec.network import pixel_hash, plane_means  # noqa: E402
 
 VECTORS = ROOT / "tests" / "vectors"
 SPECIFICATION = ROOT / "bitstream_spec.md"
-BEGIN, END = "<!-- worked example: begin -->\n", "<!-- worked example: end -->\n"
+MARKS = ("worked", "<!-- worked example: begin -->\n", "<!-- worked example: end -->\n")
+WINDOW_MARKS = ("worked_window", "<!-- worked window: begin -->\n", "<!-- worked window: end -->\n")
 
 Integers = NDArray[np.int32]
+Mask = NDArray[np.bool_]
 Config = NirvanaConfig | NervConfig | HnervConfig | EnervConfig
 MODEL_IDS: dict[type[Config], int] = {NirvanaConfig: 1, NervConfig: 2, HnervConfig: 3, EnervConfig: 4}
 
+INHERITANCE = {  # (in a window, fresh)
+    (False, True): Inheritance.NONE,
+    (False, False): Inheritance.PREVIOUS,
+    (True, True): Inheritance.WINDOW,
+    (True, False): Inheritance.WINDOW_PREVIOUS,
+}
+
 Change = Callable[[int, tuple[int, ...]], Integers]  # (tensor number, shape) -> residuals
+Sharing = Callable[[int, tuple[int, ...]], Mask]  # (tensor number, shape) -> which elements are shared
 
 
 def noise(label: str, shape: tuple[int, ...], radius: int) -> Integers:
@@ -92,8 +110,20 @@ def nothing(_: int, shape: tuple[int, ...]) -> Integers:
 
 
 @dataclass(frozen=True)
+class WindowPlan:
+    """A window from a group on: how many groups share it, which elements, and their changes."""
+
+    groups: int
+    shared: Sharing
+    change: Change
+
+
+@dataclass(frozen=True)
 class Plan:
-    """One group of a vector: frames' pts, integers' changes, floats' values (None: those before), steps' moves."""
+    """One group of a vector: frames' pts, integers' changes, floats' values (None: those before), steps' moves.
+
+    window: what starts before it. Groups of a window do not change what is shared; the first of them is fresh.
+    """
 
     pts: tuple[int, ...]
     change: Change
@@ -102,6 +132,7 @@ class Plan:
     model: int = 0
     floats: Callable[[State, int, tuple[int, ...]], NDArray[np.float32]] | None = None
     steps: int = 0
+    window: WindowPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +144,7 @@ class Vector:
     groups: tuple[Plan, ...]
     meta: dict[str, Any] | None = None
     late_models: bool = False  # models after the first stand right before their first group
+    origin: Origin = Origin.RANDOM
 
 
 def build(vector: Vector) -> bytes:
@@ -120,6 +152,20 @@ def build(vector: Vector) -> bytes:
     empty = [(bytes(8), (0,) * vector.video.planes)] * len(vector.groups)
     decoded = [item for item in reference_decode(write(vector, empty)) if not isinstance(item, Video)]
     return write(vector, [(pixel_hash(item.frames), tuple(plane_means(item.frames))) for item in decoded])
+
+
+def nominal_steps(network: Backbone) -> tuple[int, ...]:
+    """Step indices that make the initial integers what the network's weights start from."""
+    latents = [t for t in network.tensors if t.kind == LATENT]
+    return tuple(step_index(t.bound / t.radius) if t.radius else -128 for t in latents)
+
+
+def window_record(plan: WindowPlan, number: int, model: int, initial: State, steps: tuple[int, ...]) -> WindowRecord:
+    """The window that starts at group `number`."""
+    shared = [plan.shared(i, q.shape) for i, q in enumerate(initial.latents)]
+    latents = [q + plan.change(i, q.shape) for i, q in enumerate(initial.latents)]
+    coded = encode_window(initial, latents, steps, shared)
+    return WindowRecord(number, plan.groups, model, sum(int(mask.sum()) for mask in shared), coded.sections)
 
 
 def write(vector: Vector, pixels: Sequence[tuple[bytes, tuple[int, ...]]]) -> bytes:
@@ -139,37 +185,47 @@ def write(vector: Vector, pixels: Sequence[tuple[bytes, tuple[int, ...]]]) -> by
     def write_model(index: int) -> None:
         config, seed = vector.models[index]
         specs = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in networks[index].tensors)
-        writer.write_model(ModelRecord(index, ids[index], seed, config.values, specs))
+        writer.write_model(ModelRecord(index, ids[index], seed, config.values, specs, origin=vector.origin))
         written.add(index)
 
     for index in range(1 if vector.late_models else len(networks)):
         write_model(index)
     state: State | None = None
-    chain = 0
+    window: Window | None = None
+    chain = window_end = 0
     for number, (plan, (digest, means)) in enumerate(zip(vector.groups, pixels, strict=True)):
         if plan.model not in written:
             write_model(plan.model)
         network = networks[plan.model]
-        fresh = plan.fresh or plan.new_chain or number == 0
+        fresh = plan.fresh or plan.new_chain or number == 0 or plan.window is not None
         chain += plan.new_chain
-        base = initial_state(network.tensors, vector.models[plan.model][1]) if fresh else state
-        assert base is not None
-        latents = [q + plan.change(i, q.shape) for i, q in enumerate(base.latents)]
+        initial = initial_state(network.tensors, vector.models[plan.model][1], vector.origin)
+        if plan.window is not None:
+            opened = window_record(plan.window, number, plan.model, initial, nominal_steps(network))
+            writer.write_window(opened)
+            window, window_end = apply_window(initial, opened), opened.end
+        elif number == window_end:
+            window = None
+        base = state
         if fresh:
-            radii = [t for t in network.tensors if t.kind == LATENT]
-            steps = tuple(step_index(t.bound / t.radius) if t.radius else -128 for t in radii)
-        else:
-            steps = tuple(s + plan.steps for s in base.steps)
+            base = window.state if window else initial
+        assert base is not None
+        changes = [plan.change(i, q.shape) for i, q in enumerate(base.latents)]
+        if window:
+            changes = [np.where(mask, 0, change) for change, mask in zip(changes, window.shared, strict=True)]
+        latents = [q + change for q, change in zip(base.latents, changes, strict=True)]
+        steps = nominal_steps(network) if fresh and not window else tuple(s + plan.steps for s in base.steps)
         floats = base.floats
         if plan.floats is not None:
             floats = [plan.floats(base, i, f.shape) for i, f in enumerate(base.floats)]
-        coded = encode_residuals(base, latents, steps, floats, fresh)
+        shared = window.shared if window else None
+        coded = encode_residuals(base, latents, steps, floats, fresh, shared)
         record = GroupRecord(
-            number, chain, plan.model, Inheritance.NONE if fresh else Inheritance.PREVIOUS, writer.frames, plan.pts,
-            digest, means, coded.sections,
+            number, chain, plan.model, INHERITANCE[window is not None, fresh], writer.frames, plan.pts, digest, means,
+            coded.sections,
         )  # fmt: skip
         writer.write_group(record)
-        state = apply(base, record)
+        state = apply(base, record, shared)
     writer.finish()
     return file.getvalue()
 
@@ -240,12 +296,46 @@ def far(number: int, shape: tuple[int, ...]) -> Integers:
     return values + (2**24 - 1000) * np.array([1, -1, 1], np.int32) if shape == (3,) else values
 
 
-def one_value(number: int, shape: tuple[int, ...]) -> Integers:
-    """A single change in the largest tensor, near its end: nearly a hundred thousand symbols in a few bytes."""
-    values = np.zeros(int(np.prod(shape)), np.int32)
-    if values.size > 60000:
-        values[-5] = 1
-    return values.reshape(shape)
+def one_value(place: int) -> Change:
+    """A single change in the largest tensor: nearly a hundred thousand symbols in a few bytes."""
+
+    def change(_: int, shape: tuple[int, ...]) -> Integers:
+        values = np.zeros(int(np.prod(shape)), np.int32)
+        if values.size > 60000:
+            values[place] = 1
+        return values.reshape(shape)
+
+    return change
+
+
+def some(label: str, one_in: int = 2, tensors: Sequence[int] | None = None) -> Sharing:
+    """One element in `one_in` is shared, of all tensors or of some."""
+
+    def shared(number: int, shape: tuple[int, ...]) -> Mask:
+        if tensors is not None and number not in tensors:
+            return np.zeros(shape, np.bool_)
+        chosen: Mask = noise(f"{label}/{number}", shape, 10**6) % one_in == 0
+        return chosen
+
+    return shared
+
+
+MASKS: dict[tuple[int, ...], list[list[int]]] = {  # by shape: 0 nothing, 1 every other element, 2 all; enlarged
+    (12,): [[2]],
+    (12, 12): [[0, 2]],
+    (16, 12): [[0], [2]],
+    (16,): [[1]],
+    (12, 4, 3, 3): [[0, 1], [1, 2]],
+}
+
+
+def every_mask(_: int, shape: tuple[int, ...]) -> Mask:
+    """Masks for which the encoder should choose each of the codings."""
+    level = np.array(MASKS.get(shape, [[0]]))
+    row, column = np.indices((shape[0], int(np.prod(shape[1:]))))
+    level = level[row * level.shape[0] // shape[0], column * level.shape[1] // column.shape[1]]
+    shared: Mask = level > (row + column) % 2
+    return shared.reshape(shape)
 
 
 VIDEO = VideoRecord(4, 2, 8, 1, (1, 25), rate=(25, 1))
@@ -317,7 +407,7 @@ VECTORS_BY_NAME: dict[str, Vector] = {
     ),
     "blocks": Vector(
         dataclasses.replace(VIDEO, chroma=0), ((dataclasses.replace(TINY, width=260, depth=2), 10),),
-        (Plan((0, 1), one_value),),
+        (Plan((0, 1), one_value(-5)),),
     ),
     "nerv": Vector(
         dataclasses.replace(VIDEO, width=13, height=7), ((NervConfig(3, 3, 4, 5, 125, 2, 20, 3, 2, 0, 0, 0, 0), 11),),
@@ -341,6 +431,70 @@ VECTORS_BY_NAME: dict[str, Vector] = {
         ((EnervConfig(2, 4, 3, 4, 150, 2, 2, 20, 3, 1, 0, 0, 0, 0), 13),),
         (Plan(ticks(0, 2), everywhere("enerv/0", 20)), Plan(ticks(2, 2), here_and_there("enerv/1"))),
     ),
+    "worked_window": Vector(
+        VIDEO, ((dataclasses.replace(TINY, group=1), 0),),
+        (
+            Plan(ticks(0, 1), here_and_there("shared/1", 200, 2),
+                 window=WindowPlan(2, some("shared", 2, (0, 3, 4, 5, 6)), here_and_there("shared/0", 250, 2))),
+            Plan(ticks(1, 1), here_and_there("shared/2", 3, 9)),
+        ),
+        origin=Origin.ZERO,
+    ),
+    "window_masks": Vector(
+        dataclasses.replace(VIDEO, chroma=0),
+        ((NirvanaConfig(4, 3, 12, 2, 4, 3, 30, 0), 14),),
+        (
+            Plan(ticks(0, 2), codings, window=WindowPlan(3, every_mask, codings)),
+            Plan(ticks(2, 1), again("mask", "masks/1", 30)),
+            Plan(ticks(3, 3), again("mask", "masks/2", 30), steps=1),
+        ),
+    ),
+    "window_hnerv": Vector(
+        dataclasses.replace(VIDEO, width=11, height=9, chroma=3),
+        ((HnervConfig(3, 4, 2, 3, 12, 2, 2, 1, 0, 0, 0), 15),),
+        (
+            Plan(ticks(0, 3), here_and_there("shared/hnerv/1", 60),
+                 window=WindowPlan(3, some("shared/hnerv", 3, range(1, 9)), everywhere("shared/hnerv/0", 20))),
+            Plan(ticks(3, 3), here_and_there("shared/hnerv/2", 60), fresh=True, steps=-1),
+            Plan(ticks(6, 2), here_and_there("shared/hnerv/3", 9, 20)),
+            Plan(ticks(8, 1), here_and_there("shared/hnerv/4", 60), fresh=True),
+        ),
+        origin=Origin.ZERO,
+    ),
+    "window_floats": Vector(
+        dataclasses.replace(VIDEO, width=8, height=8, chroma=3, matrix=9, range=2),
+        ((dataclasses.replace(SMALL, conv_float=1), 16),),
+        (
+            Plan(ticks(0, 2), here_and_there("shared/f/1", 9), floats=plain_floats("shared/f/1"),
+                 window=WindowPlan(2, some("shared/f", 3), here_and_there("shared/f/0", 9))),
+            Plan(ticks(2, 2), here_and_there("shared/f/2"), floats=float_moves("shared/f/2", 3, 20)),
+        ),
+    ),
+    "window_blocks": Vector(
+        dataclasses.replace(VIDEO, chroma=0), ((dataclasses.replace(TINY, width=260, depth=2), 10),),
+        (
+            Plan((0,), one_value(7),
+                 window=WindowPlan(1, lambda number, shape: one_value(-5)(number, shape) == 1, one_value(-5))),
+        ),
+    ),
+    "windows": Vector(
+        dataclasses.replace(VIDEO, width=7, height=5, chroma=0),
+        ((SMALL, 17), (dataclasses.replace(TINY, patch=6, group=1), 18)),
+        (
+            Plan(ticks(0, 1), everywhere("windows/0", 9)),
+            Plan(ticks(1, 2), here_and_there("windows/1"),
+                 window=WindowPlan(2, some("windows"), everywhere("windows/shared", 9))),
+            Plan(ticks(3, 2), here_and_there("windows/2")),
+            Plan(ticks(5, 2), here_and_there("windows/3")),
+            Plan(ticks(7, 1), everywhere("windows/4", 9), fresh=True),
+            Plan(ticks(8, 1), here_and_there("windows/5"), model=1, new_chain=True,
+                 window=WindowPlan(1, lambda _, shape: np.ones(shape, np.bool_), everywhere("windows/all", 9))),
+            Plan(ticks(9, 1), here_and_there("windows/6"), model=1,
+                 window=WindowPlan(2, some("windows/last"), everywhere("windows/more", 9))),
+            Plan(ticks(10, 3), here_and_there("windows/7"), model=1, fresh=True),
+        ),
+        late_models=True,
+    ),
 }  # fmt: skip
 
 
@@ -350,9 +504,15 @@ def vectors() -> Iterator[tuple[str, bytes]]:
         yield name, build(vector)
 
 
+def blake(data: bytes) -> str:
+    """BLAKE2b of 8 bytes, in hexadecimal."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
 def digests(data: bytes) -> dict[str, Any]:
     """What a decoder has to find in a file."""
     groups = [item for item in reference_decode(data) if not isinstance(item, Video)]
+    windows = [g.window for g in groups if g.window and g.window.record.first_group == g.record.number]
     return {
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -368,12 +528,30 @@ def digests(data: bytes) -> dict[str, Any]:
             }
             for g in groups
         ],
+        "windows": [
+            {
+                "groups": [w.record.first_group, w.record.groups],
+                "shared": w.record.shared,
+                "mask_codings": w.codings,
+                "codings": w.state.codings,
+                "mask": blake(b"".join(mask.tobytes() for mask in w.shared)),
+                "integers": w.state.digest(),
+            }
+            for w in windows
+        ],
     }
 
 
 def worked_example(data: bytes) -> str:
     """The part of the specification that shows every byte of a file, and what they decode to."""
-    return f"{BEGIN}```text\n{annotate(data)}```\n\nIt decodes to\n\n```text\n{explain(data)}```\n{END}"
+    return f"```text\n{annotate(data)}```\n\nIt decodes to\n\n```text\n{explain(data)}```\n"
+
+
+def worked_window(data: bytes) -> str:
+    """The same of a file with a window, without the records before it and the end record."""
+    listing = annotate(data)
+    part = listing[listing.index("; chunk WNDW") : listing.index("; chunk FEND")]
+    return f"```text\n{part}```\n\nIt decodes to\n\n```text\n{explain(data)}```\n"
 
 
 def main() -> int:
@@ -389,9 +567,11 @@ def main() -> int:
     wanted[VECTORS / "digests.json"] = (json.dumps(expected, indent=1, sort_keys=True) + "\n").encode()
     if SPECIFICATION.exists():
         text = SPECIFICATION.read_text(encoding="utf-8")
-        before, rest = text.split(BEGIN)
-        after = rest.split(END)[1]
-        wanted[SPECIFICATION] = (before + worked_example(wanted[VECTORS / "worked.nvc"]) + after).encode()
+        for (name, begin, end), show in ((MARKS, worked_example), (WINDOW_MARKS, worked_window)):
+            before, rest = text.split(begin)
+            after = rest.split(end)[1]
+            text = before + begin + show(wanted[VECTORS / f"{name}.nvc"]) + end + after
+        wanted[SPECIFICATION] = text.encode()
     changed = [path for path, data in wanted.items() if not path.exists() or path.read_bytes() != data]
     for path in changed:
         print(f"{'would change' if check else 'writing'} {path.relative_to(ROOT)}")

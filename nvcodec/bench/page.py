@@ -86,7 +86,7 @@ def _tiles(report: Report) -> str:
         tiles.append(("bpp", f"{8 * survey.size / pixels:.4f}", f"bits per pixel, {what}"))
     if report.seconds:
         tiles.append(("kbps", f"{8 * survey.size / report.seconds / 1000:.1f}", "kbit per second"))
-    access = sum(row.size.inheritance == 0 for row in report.groups)
+    access = sum(row.size.random_access for row in report.groups)
     tiles.append(("groups", f"{len(report.groups):,}", f"groups, {access:,} of random access"))
     for name, label, digits in (
         ("psnr_rgb", "dB RGB PSNR, mean over frames", 2),

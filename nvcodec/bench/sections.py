@@ -17,6 +17,8 @@ KINDS = {
     "steps": "quantisation steps",
     "blobs": "values that are not quantised",
     "groups": "heads of groups: frames, time stamps, hashes",
+    "window": "parameters that groups share",
+    "mask": "which parameters groups share",
     "framing": "type, length and checksum of every chunk",
     "header": "the head of the file",
     "video": "size, timing and colour",
@@ -27,6 +29,9 @@ KINDS = {
     "unknown": "chunks that this release does not know",
     "damaged": "what cannot be read",
 }
+STARTS = ("anew", "from previous", "from window", "from window and previous")
+"""What a group's network follows from, by inheritance."""
+
 CHECKS = {
     "exact": "exact",
     "close": "close",
@@ -43,7 +48,7 @@ def _bars(report: Report, per_frame: bool) -> list[Bar]:
         last = size.first_frame + size.frame_count - 1
         hint = f"group {size.number}, frames {size.first_frame} to {last}: {size.size:,} bytes, {row.bpp:.4f} bpp"
         shown = 8 * size.size / size.frame_count if per_frame else float(size.size)
-        out.append(Bar(size.number, size.first_frame, size.frame_count, shown, hint, size.inheritance == 0))
+        out.append(Bar(size.number, size.first_frame, size.frame_count, shown, hint, size.random_access))
     return out
 
 
@@ -67,7 +72,7 @@ def by_frame_section(report: Report) -> str:
                     values[number] = value
                 series.append(Line(values, style))
                 legend.append(key(style, label))
-        starts = [row.size.first_frame for row in report.groups if row.size.inheritance == 0]
+        starts = [row.size.first_frame for row in report.groups if row.size.random_access]
         drawing = lines(series, starts, frames, f"PSNR of {count(len(report.numbers), 'frame')} in dB")
         same = sum(math.isinf(value) for value in report.quality.per_frame["psnr_rgb"])
         more = f" {count(same, 'frame')} without any error cannot be drawn." if same else ""
@@ -184,6 +189,6 @@ def _group_row(row: GroupRow, with_psnr: bool) -> list[str]:
     size = row.size
     last = size.first_frame + size.frame_count - 1
     span = f"{last}" if size.frame_count == 1 else f"{size.first_frame}–{last}"
-    starts = "anew" if size.inheritance == 0 else "from previous"
+    starts = STARTS[size.inheritance]
     cells = [f"{size.number}", f"{size.chain}", span, f"{size.frame_count}", starts, f"{size.size:,}", f"{row.bpp:.4f}"]
     return [*cells, CHECKS[row.check], *([decimal(row.psnr, 2)] if with_psnr else [])]

@@ -28,13 +28,14 @@ from nvcodec.errors import (
     UsageError,
 )
 
-VIDEO, META, MODEL, GROUP, INDEX, END = b"VIDI", b"META", b"MODL", b"GRUP", b"INDX", b"FEND"
+VIDEO, META, MODEL, WINDOW, GROUP, INDEX, END = b"VIDI", b"META", b"MODL", b"WNDW", b"GRUP", b"INDX", b"FEND"
 
 ANCILLARY_TYPES = frozenset({META, INDEX})
 FIXED_LENGTHS = {VIDEO: 44, END: 16}
 MAX_LENGTHS = {
     META: limits.MAX_META_BYTES,
     MODEL: limits.MAX_MODEL_BYTES,
+    WINDOW: limits.MAX_GROUP_BYTES,
     GROUP: limits.MAX_GROUP_BYTES,
     INDEX: limits.MAX_INDEX_BYTES,
 }
@@ -49,7 +50,7 @@ _HEADER = struct.Struct("<4sHII")
 _LETTERS = re.compile(rb"[A-Za-z]{4}")
 _TYPES = re.compile(b"|".join(sorted(KNOWN_TYPES)))
 _PIECE = 1 << 20  # bytes of one read
-_WINDOW = 1 << 14  # bytes searched at a time: small, as a false header costs reading one again
+_SPAN = 1 << 14  # bytes searched at a time: small, as a false header costs reading one again
 
 
 class ChunkHeader(NamedTuple):
@@ -227,12 +228,12 @@ class ByteSource:
     def resync(self) -> bool:
         """Go forward to the next header of a known type whose CRC is right; False at the end of the file."""
         while True:
-            window = self.read(_WINDOW)
-            for match in _TYPES.finditer(window):
+            span = self.read(_SPAN)
+            for match in _TYPES.finditer(span):
                 start = match.start()
-                if is_header(window[start : start + HEADER_SIZE]):
-                    self.unread(window[start:])
+                if is_header(span[start : start + HEADER_SIZE]):
+                    self.unread(span[start:])
                     return True
-            if len(window) < _WINDOW:
+            if len(span) < _SPAN:
                 return False
-            self.unread(window[-(HEADER_SIZE - 1) :])
+            self.unread(span[-(HEADER_SIZE - 1) :])

@@ -1,8 +1,9 @@
 """A file as a whole: FileHeader, then chunks in this order.
 
     VIDI            exactly one, first
-    META            at most one, before the first group
-    MODL            at least one before the first group; any later one before the groups that use it
+    META            at most one, before the first group or window
+    MODL            at least one before the first group; any later one before the groups and windows that use it
+    WNDW            any number, each right before the groups that share it
     GRUP            any number, in order
     INDX            at most one, after the last group
     FEND            exactly one, last; no byte follows
@@ -21,7 +22,7 @@ from nvcodec.bitstream.damage import Damage
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.index import IndexEntry, IndexWriter, unpack_index
 from nvcodec.bitstream.metadata import pack_meta
-from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord
+from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord, WindowRecord
 from nvcodec.bitstream.sequence import Sequence
 from nvcodec.bitstream.walk import Walk
 from nvcodec.errors import ChecksumError, FormatError, MalformedError, TargetError, TruncatedError, UsageError
@@ -33,8 +34,9 @@ LEAST_GROUP_SIZE = chunks.OVERHEAD + 18
 class Writer:
     """Appends to `file`, which is never read and never sought; every chunk is flushed as it is written.
 
-    Call `write_video`, `write_meta` (or not), `write_model`, `write_group` ... and `finish`. Records are held to the
-    rules that readers check. `TargetError` where the system cannot write.
+    Call `write_video`, `write_meta` (or not), `write_model`, `write_group` ... and `finish`; `write_window` before the
+    groups that share one. Records are held to the rules that readers check. `TargetError` where the system cannot
+    write.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -42,6 +44,7 @@ class Writer:
         self._video: VideoRecord | None = None
         self._sequence = Sequence()
         self._index = IndexWriter()
+        self._window_offset = 0  # of the last window
         self._meta_written = False
         self._finished = False
         self.bytes_written = 0
@@ -50,24 +53,30 @@ class Writer:
     def resume(cls, file: BinaryIO) -> "Writer":
         """Go on with a file that was cut, or finished: open it as "r+b", at its start.
 
-        What follows the last whole group, model or metadata is cut off. `TruncatedError` when not even the video record
-        is whole; damage other than a cut is raised as a reader raises it, and nothing is changed.
+        What follows the last whole group, model or metadata is cut off, and a window whose groups are not all there,
+        with all that follows it. `TruncatedError` when not even the video record is whole; damage other than a cut is
+        raised as a reader raises it, and nothing is changed.
         """
         base, writer = file.tell(), cls(file)
         source = ByteSource(file)
         FileHeader.unpack(source.read(FileHeader.SIZE))
-        walk = Walk(source, False, [])
+        walk, entries = Walk(source, False, []), []
+        kept, sequence = walk.kept, walk.sequence
         try:
             while not walk.ended:
-                group = walk.step()
-                if group:
-                    writer._index.add(walk.offset, group.frame_count, group.random_access)
+                record = walk.step()
+                if isinstance(record, GroupRecord):
+                    entries.append(walk.entry(record))
+                if not walk.sequence.window_open:
+                    kept, sequence = walk.kept, walk.sequence.copy()
         except TruncatedError:
             if walk.video is None:
                 raise
-        file.seek(base + walk.kept)
+        file.seek(base + kept)
         file.truncate()
-        writer._video, writer._sequence, writer.bytes_written = walk.video, walk.sequence, walk.kept
+        for entry in entries[: sequence.groups]:
+            writer._index.add(entry)
+        writer._video, writer._sequence, writer.bytes_written = walk.video, sequence, kept
         writer._meta_written = walk.meta is not None
         return writer
 
@@ -89,17 +98,27 @@ class Writer:
         self._video = video
 
     def write_meta(self, meta: dict[str, Any]) -> None:
-        """Metadata: at most once, before the first group."""
-        assert self._video and not self._meta_written and not self.groups, "once, before the first group"
+        """Metadata: at most once, before the first group or window."""
+        begun = self.groups or self._sequence.window
+        assert self._video and not self._meta_written and not begun, "once, first"
         self._write(chunks.pack_chunk(chunks.META, pack_meta(meta)))
         self._meta_written = True
 
     def write_model(self, model: ModelRecord) -> None:
-        """A model, before the groups that use it."""
+        """A model, before the groups and windows that use it."""
         assert self._video and not self._finished
         payload = model.pack()
         self._sequence.add_model(model)
         self._write(chunks.pack_chunk(chunks.MODEL, payload))
+
+    def write_window(self, window: WindowRecord) -> int:
+        """A window, before its groups; returns the offset of its chunk."""
+        assert self._video and not self._finished
+        payload = window.pack()
+        self._sequence.add_window(window)
+        self._window_offset = self.bytes_written
+        self._write(chunks.pack_chunk(chunks.WINDOW, payload))
+        return self._window_offset
 
     def write_group(self, group: GroupRecord) -> int:
         """A group; returns the offset of its chunk."""
@@ -108,15 +127,19 @@ class Writer:
         self._sequence.add_group(group)
         offset = self.bytes_written
         self._write(chunks.pack_chunk(chunks.GROUP, payload))
-        self._index.add(offset, group.frame_count, group.random_access)
+        window = self._window_offset if group.in_window else None
+        self._index.add(
+            IndexEntry(group.number, group.first_frame, group.frame_count, offset, group.random_access, window)
+        )
         return offset
 
     def finish(self) -> None:
         """The index and the end record. The file itself is left open."""
         assert self._video and not self._finished
-        index_offset = self.bytes_written
+        end = EndRecord(self.groups, self.frames, self.bytes_written)
+        self._sequence.check_end(end)
         self._write(chunks.pack_chunk(chunks.INDEX, self._index.pack()))
-        self._write(chunks.pack_chunk(chunks.END, EndRecord(self.groups, self.frames, index_offset).pack()))
+        self._write(chunks.pack_chunk(chunks.END, end.pack()))
         self._finished = True
 
     def _write(self, data: bytes) -> None:
@@ -138,7 +161,8 @@ class Reader:
 
     The constructor reads up to the first group. What is wrong there is raised, except that a file that was cut after
     its video record is opened, and `groups` raises. With `recover`, damage after the video record is never raised:
-    what it hit is left out, and `damage` says what and where; groups that inherit from a lost one are still given.
+    what it hit is left out, and `damage` says what and where; groups that inherit from a lost one, or share a lost
+    window, are still given.
     Without, `damage` names nothing worse than a damaged index.
 
     header    the file header
@@ -163,6 +187,7 @@ class Reader:
         self.video: VideoRecord = self._walk.video
         self.meta: dict[str, Any] = self._walk.meta or {}
         self.models: dict[int, ModelRecord] = dict(self._walk.sequence.models)
+        self._window: WindowRecord | None = None  # the last one that was passed or read
         self._index: list[IndexEntry] | None = None
         self._index_proven = False  # it was built from the groups themselves
 
@@ -194,17 +219,48 @@ class Reader:
 
         Each is yielded before anything after it is read. A cut file ends with a `TruncatedError`.
         """
+        for record in self.records():
+            if isinstance(record, GroupRecord):
+                yield record
+
+    def records(self) -> Iterator[GroupRecord | WindowRecord]:
+        """As `groups`, with the windows, each before its first group."""
         if not self._fresh:
             self._walk = self._new_walk()
         self._fresh = False
         walk, known = self._walk, 0
         while not walk.ended:
-            group = walk.step()
+            record = walk.step()
             if len(walk.sequence.models) > known:
                 self.models.update(walk.sequence.models)
                 known = len(walk.sequence.models)
-            if group:
-                yield group
+            if isinstance(record, WindowRecord):
+                self._window = record
+            if record:
+                yield record
+
+    def window_of(self, group: GroupRecord) -> WindowRecord | None:
+        """The window that `group`, as `groups` or `read_group` gave it, shares.
+
+        The last window is remembered; another one is found by the index. None for a group that shares none and, with
+        `recover`, where the window is lost; `MalformedError` without. A pipe has that of the last group only.
+        """
+        if not group.in_window:
+            return None
+        if self._window and _shared(self._window, group):
+            return self._window
+        sequence = self._walk.sequence
+        if sequence.last and sequence.last.number == group.number and not sequence.shares(group):
+            return None  # it was passed over without its window, which only happens with `recover`
+        try:
+            return self._read_window(group)
+        except FormatError:
+            if self._index_proven and self._recover:
+                return None
+            if self._index_proven:
+                raise
+        self._rebuild_index()
+        return self._read_window(group)
 
     @property
     def index(self) -> list[IndexEntry]:
@@ -255,7 +311,8 @@ class Reader:
         header = self._chunk_at(entry.offset, chunks.GROUP)
         group = GroupRecord.unpack(self._source.payload(header), self.video)
         found = (group.number, group.first_frame, group.frame_count, group.random_access)
-        if found != (entry.number, entry.first_frame, entry.frame_count, entry.random_access):
+        wrong = found != (entry.number, entry.first_frame, entry.frame_count, entry.random_access)
+        if wrong or (group.in_window != (entry.window is not None) and not self._index_proven):
             raise MalformedError(f"the index is wrong about group {entry.number}")
         if group.model not in self.models:  # it is defined between groups that were not read
             walk = self._new_walk()
@@ -263,6 +320,18 @@ class Reader:
                 walk.step()
             self.models.update(walk.sequence.models)
         return group
+
+    def _read_window(self, group: GroupRecord) -> WindowRecord:
+        """The window of `group`, from where the index says that it is."""
+        offset = self._entry(group.number).window
+        if offset is None:
+            raise MalformedError(f"group {group.number} shares a window that is not there")
+        header = self._chunk_at(offset, chunks.WINDOW)
+        window = WindowRecord.unpack(self._source.payload(header))
+        if not _shared(window, group):
+            raise MalformedError(f"the window at byte {offset} is not that of group {group.number}")
+        self._window = window
+        return window
 
     def _chunk_at(self, offset: int, kind: bytes) -> ChunkHeader:
         self._source.seek(offset)
@@ -302,11 +371,15 @@ class Reader:
         walk, entries = self._new_walk(), []
         try:
             while not walk.ended:
-                if group := walk.step():
-                    entries.append(
-                        IndexEntry(group.number, group.first_frame, group.frame_count, walk.offset, group.random_access)
-                    )
+                record = walk.step()
+                if isinstance(record, GroupRecord):
+                    entries.append(walk.entry(record))
         except TruncatedError:
             pass
         self.models.update(walk.sequence.models)
         self._index, self._index_proven = entries, True
+
+
+def _shared(window: WindowRecord, group: GroupRecord) -> bool:
+    """Whether `window` can be that of `group`."""
+    return window.covers(group.number) and window.model == group.model

@@ -10,7 +10,7 @@ class Kind(enum.Enum):
     """What a finding means for the reader of the file."""
 
     CUT = "cut"  # the file ends before it is complete
-    LOST = "lost"  # groups are missing, from number `group` on
+    LOST = "lost"  # groups are missing, or a window that is shared, from number `group` on
     LEFT_OUT = "left out"  # group `group` is there, but cannot be decoded
     TOTALS = "totals"  # the end record counts other groups or frames than were found
     DAMAGED = "damaged"  # bytes that cannot be read, or follow no rule

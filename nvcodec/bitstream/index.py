@@ -5,7 +5,8 @@ Payload of the index chunk:
     uvarint count, then for each group
         uvarint  offset of its chunk, counted from the magic, less the offset of the group before (of the first: 0)
         uvarint  frame_count
-        u8       flags: bit 0 random access, others zero
+        u8       flags: bit 0 random access, bit 1 it shares a window, others zero
+        uvarint  with bit 1 only: the offset of its chunk less that of its window's chunk
 
 Numbers and first frames follow, as both count from zero without gaps.
 """
@@ -14,19 +15,21 @@ from typing import NamedTuple
 
 from nvcodec import limits
 from nvcodec.bitstream.fields import Cursor, uvarint
+from nvcodec.bitstream.header import FileHeader
 from nvcodec.errors import LimitError, MalformedError
 
-RANDOM_ACCESS = 1
+RANDOM_ACCESS, WINDOW = 1, 2
 
 
 class IndexEntry(NamedTuple):
-    """One group: its number and first frame count from 0, its offset from the magic."""
+    """One group: its number and first frame count from 0, its offset and that of its window from the magic."""
 
     number: int
     first_frame: int
     frame_count: int
     offset: int
     random_access: bool
+    window: int | None = None
 
 
 class IndexWriter:
@@ -37,11 +40,14 @@ class IndexWriter:
         self._last = 0
         self._entries = bytearray()
 
-    def add(self, offset: int, frame_count: int, random_access: bool) -> None:
+    def add(self, entry: IndexEntry) -> None:
         """The next group."""
-        assert offset > self._last
-        self._entries += uvarint(offset - self._last) + uvarint(frame_count) + bytes([RANDOM_ACCESS * random_access])
-        self._last = offset
+        assert entry.number == self.count and entry.offset > self._last
+        flags = RANDOM_ACCESS * entry.random_access + WINDOW * (entry.window is not None)
+        self._entries += uvarint(entry.offset - self._last) + uvarint(entry.frame_count) + bytes([flags])
+        if entry.window is not None:
+            self._entries += uvarint(entry.offset - entry.window)
+        self._last = entry.offset
         self.count += 1
 
     def pack(self) -> bytes:
@@ -68,9 +74,14 @@ def unpack_index(data: bytes, least_size: int, end: int) -> list[IndexEntry]:
         offset += step
         if step < max(least_step, 1) or offset + least_size > end:
             raise MalformedError(f"index: group {number} cannot lie at byte {offset}")
-        if flags & ~RANDOM_ACCESS or not frames or (number == 0 and not flags):
+        random_access, window = bool(flags & RANDOM_ACCESS), None
+        if flags & ~(RANDOM_ACCESS | WINDOW) or not frames or (number == 0 and not random_access):
             raise MalformedError(f"index: the entry of group {number} is not valid")
-        entries.append(IndexEntry(number, first_frame, frames, offset, bool(flags)))
+        if flags & WINDOW:
+            window = offset - cursor.uvarint("window")
+            if not FileHeader.SIZE <= window < offset:
+                raise MalformedError(f"index: the window of group {number} cannot lie at byte {window}")
+        entries.append(IndexEntry(number, first_frame, frames, offset, random_access, window))
         first_frame += frames
         least_step = least_size
     if first_frame > limits.MAX_FRAMES:

@@ -10,13 +10,17 @@ not know a `FeatureError`; the same rules hold for what is written as for what i
         time_base u32 / u32 | rate u32 / u32 | sample_aspect u32 / u32
 
     ModelRecord:
-        index u8 | model id u16 | exactness u8 | seed u32
+        index u8 | model id u16 | exactness u8 | origin u8 | seed u32
         uvarint count, that many uvarint configuration values
         uvarint count, that many tensors: kind u8 | rank u8 | rank x uvarint
 
     GroupRecord:
         uvarint number | uvarint chain | model index u8 | inheritance u8 | uvarint first_frame | uvarint frame_count
         svarint first pts | (frame_count - 1) x svarint | pixel_hash, 8 bytes | planes x mean u16
+        uvarint count, that many sections: kind u8 | uvarint length | bytes
+
+    WindowRecord:
+        uvarint first_group | uvarint groups | model index u8 | uvarint shared
         uvarint count, that many sections: kind u8 | uvarint length | bytes
 
     EndRecord, 16 bytes:
@@ -30,11 +34,14 @@ from typing import NamedTuple
 from nvcodec import limits
 from nvcodec.bitstream import registry
 from nvcodec.bitstream.fields import Cursor, svarint, uvarint
-from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind, TensorKind
-from nvcodec.errors import FeatureError, LimitError, MalformedError
+from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind, TensorKind
+from nvcodec.errors import LimitError, MalformedError
 
 Ratio = tuple[int, int]
 UNKNOWN: Ratio = (0, 0)
+
+MAX_SECTIONS = 4
+"""Sections of a group or a window: one of each kind that it may have."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -153,7 +160,8 @@ class ModelRecord:
     """A network that groups refer to by `index`.
 
     `config` holds the values whose names are `registry.MODELS[model_id].fields`. Whether they make sense together, and
-    agree with `tensors`, is for the model to say. `seed` starts the pseudo-random initial integers.
+    agree with `tensors`, is for the model to say. `origin` says what the initial integers are; `seed` starts those that
+    are pseudo-random.
     """
 
     index: int
@@ -162,6 +170,7 @@ class ModelRecord:
     config: tuple[int, ...]
     tensors: tuple[TensorSpec, ...]
     exactness: Exactness = Exactness.FLOAT
+    origin: Origin = Origin.RANDOM
 
     @property
     def name(self) -> str:
@@ -203,7 +212,7 @@ class ModelRecord:
     def pack(self) -> bytes:
         """The payload of a model chunk."""
         self.validate()
-        out = bytearray(struct.pack("<BHBI", self.index, self.model_id, self.exactness, self.seed))
+        out = bytearray(struct.pack("<BHBBI", self.index, self.model_id, self.exactness, self.origin, self.seed))
         out += uvarint(len(self.config)) + b"".join(map(uvarint, self.config)) + uvarint(len(self.tensors))
         for spec in self.tensors:
             out += bytes([spec.kind, len(spec.shape)]) + b"".join(map(uvarint, spec.shape))
@@ -215,6 +224,7 @@ class ModelRecord:
         cursor = Cursor(data, "model record")
         index, model_id = cursor.u8("index"), cursor.u16("model id")
         exactness = registry.known(Exactness, cursor.u8("exactness"), "exactness class")
+        origin = registry.known(Origin, cursor.u8("origin"), "origin")
         seed = cursor.u32("seed")
         fields = registry.model_entry(model_id).fields
         count = cursor.uvarint("configuration count")
@@ -228,26 +238,108 @@ class ModelRecord:
             shape = tuple(cursor.uvarint("tensor axis", limits.MAX_PARAMETERS) for _ in range(rank))
             tensors.append(TensorSpec(kind, shape))
         cursor.done()
-        record = cls(index, model_id, seed, config, tuple(tensors), exactness)
+        record = cls(index, model_id, seed, config, tuple(tensors), exactness, origin)
         record.validate()
         return record
 
 
-def _implemented(inheritance: Inheritance) -> None:
-    if inheritance not in registry.IMPLEMENTED_INHERITANCE:
-        raise FeatureError(f"the file needs inheritance {int(inheritance)}, which this release does not have")
-
-
 class Section(NamedTuple):
-    """One part of a group's payload."""
+    """One part of the payload of a group or a window."""
 
     kind: SectionKind
     data: bytes
 
 
+Sections = tuple[Section, ...]
+
+
+def _check_sections(sections: Sections, name: str) -> None:
+    kinds = [section.kind for section in sections]
+    _require(kinds == sorted(set(kinds)), f"{name}: sections are repeated or out of order")
+    _cap(len(kinds), MAX_SECTIONS, f"{name}: section count")
+
+
+def _pack_sections(sections: Sections) -> bytes:
+    parts = [uvarint(len(sections))]
+    for section in sections:
+        parts += bytes([section.kind]), uvarint(len(section.data)), section.data
+    return b"".join(parts)
+
+
+def _unpack_sections(cursor: Cursor) -> Sections:
+    sections = []
+    for _ in range(cursor.uvarint("section count", MAX_SECTIONS)):
+        kind = registry.known(SectionKind, cursor.u8("section kind"), "section kind")
+        sections.append(Section(kind, cursor.take(cursor.uvarint("section length"), "section")))
+    return tuple(sections)
+
+
+def _section(sections: Sections, kind: SectionKind) -> bytes:
+    return next((section.data for section in sections if section.kind == kind), b"")
+
+
+@dataclass(frozen=True)
+class WindowRecord:
+    """What `groups` consecutive groups, from number `first_group` on, share: `shared` elements of their network.
+
+    It stands before the first of them. The sections hold which elements these are and their integers.
+    """
+
+    first_group: int
+    groups: int
+    model: int
+    shared: int
+    sections: Sections = field(repr=False)
+
+    @property
+    def end(self) -> int:
+        """The number of the first group after it."""
+        return self.first_group + self.groups
+
+    def covers(self, number: int) -> bool:
+        """Whether the group of that number shares it."""
+        return self.first_group <= number < self.end
+
+    def section(self, kind: SectionKind) -> bytes:
+        """The bytes of the section of that kind, none where it is absent."""
+        return _section(self.sections, kind)
+
+    def validate(self) -> None:
+        """Refuse what no file can hold; the rules between records are in `sequence`."""
+        name = "window record"
+        _require(self.first_group >= 0 and 0 <= self.model < 256, f"{name}: first group or model index out of range")
+        _require(self.groups > 0, f"{name}: no groups")
+        _cap(self.end, limits.MAX_GROUPS, f"{name}: groups up to its end")
+        _require(self.shared > 0, f"{name}: no shared elements")
+        _cap(self.shared, limits.MAX_PARAMETERS, f"{name}: shared elements")
+        _check_sections(self.sections, name)
+
+    def pack(self) -> bytes:
+        """The payload of a window chunk."""
+        self.validate()
+        head = uvarint(self.first_group) + uvarint(self.groups) + bytes([self.model]) + uvarint(self.shared)
+        data = head + _pack_sections(self.sections)
+        _cap(len(data), limits.MAX_GROUP_BYTES, "window record: bytes")
+        return data
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "WindowRecord":
+        """From the payload of a window chunk."""
+        cursor = Cursor(data, "window record")
+        first_group = cursor.uvarint("first group", limits.MAX_GROUPS - 1)
+        groups = cursor.uvarint("groups", limits.MAX_GROUPS)
+        model = cursor.u8("model index")
+        shared = cursor.uvarint("shared elements", limits.MAX_PARAMETERS)
+        sections = _unpack_sections(cursor)
+        cursor.done()
+        record = cls(first_group, groups, model, shared, sections)
+        record.validate()
+        return record
+
+
 @dataclass(frozen=True)
 class GroupRecord:
-    """`frame_count` frames coded together, and how their network follows from the one before.
+    """`frame_count` frames coded together, and what their network follows from.
 
     `pts` are in units of the time base, strictly increasing. The first is stored as it is; of each later one, the
     change of its step from the step before is stored, the step before the first being the video's nominal one, so that
@@ -263,7 +355,7 @@ class GroupRecord:
     pts: tuple[int, ...]
     pixel_hash: bytes
     means: tuple[int, ...]
-    sections: tuple[Section, ...] = field(repr=False)
+    sections: Sections = field(repr=False)
 
     @property
     def frame_count(self) -> int:
@@ -272,12 +364,17 @@ class GroupRecord:
 
     @property
     def random_access(self) -> bool:
-        """Whether it decodes without the groups before."""
-        return self.inheritance == Inheritance.NONE
+        """Whether it decodes without the groups before; its window, if it has one, is still needed."""
+        return self.inheritance in (Inheritance.NONE, Inheritance.WINDOW)
+
+    @property
+    def in_window(self) -> bool:
+        """Whether it shares a window."""
+        return self.inheritance in (Inheritance.WINDOW, Inheritance.WINDOW_PREVIOUS)
 
     def section(self, kind: SectionKind) -> bytes:
         """The bytes of the section of that kind, none where it is absent."""
-        return next((section.data for section in self.sections if section.kind == kind), b"")
+        return _section(self.sections, kind)
 
     def validate(self, video: VideoRecord) -> None:
         """Refuse what cannot be a group of `video`; the rules between groups are in `sequence`."""
@@ -285,7 +382,6 @@ class GroupRecord:
         _cap(self.number, limits.MAX_GROUPS - 1, f"{name}: number")
         _require(0 <= self.chain <= self.number, f"{name}: chain {self.chain} in group {self.number}")
         _require(0 <= self.model < 256, f"{name}: model index out of range")
-        _implemented(self.inheritance)
         _require(self.frame_count > 0, f"{name}: no frames")
         _cap(self.frame_count, limits.MAX_GROUP_FRAMES, f"{name}: frame count")
         _cap(self.first_frame + self.frame_count, limits.MAX_FRAMES, f"{name}: frames up to its end")
@@ -299,8 +395,7 @@ class GroupRecord:
         _require(len(self.means) == video.planes, f"{name}: {len(self.means)} means for {video.planes} planes")
         top = 16 * (2**video.bit_depth - 1)
         _require(all(0 <= mean <= top for mean in self.means), f"{name}: a plane mean is over {top}")
-        kinds = [section.kind for section in self.sections]
-        _require(kinds == sorted(set(kinds)), f"{name}: sections are repeated or out of order")
+        _check_sections(self.sections, name)
 
     def pack(self, video: VideoRecord) -> bytes:
         """The payload of a group chunk."""
@@ -311,9 +406,7 @@ class GroupRecord:
         for before, pts in zip(self.pts, self.pts[1:], strict=False):
             out += svarint(pts - before - step)
             step = pts - before
-        out += self.pixel_hash + struct.pack(f"<{len(self.means)}H", *self.means) + uvarint(len(self.sections))
-        for section in self.sections:
-            out += bytes([section.kind]) + uvarint(len(section.data)) + section.data
+        out += self.pixel_hash + struct.pack(f"<{len(self.means)}H", *self.means) + _pack_sections(self.sections)
         _cap(len(out), limits.MAX_GROUP_BYTES, "group record: bytes")
         return bytes(out)
 
@@ -324,7 +417,6 @@ class GroupRecord:
         number, chain = cursor.uvarint("number", limits.MAX_GROUPS - 1), cursor.uvarint("chain")
         model = cursor.u8("model index")
         inheritance = registry.known(Inheritance, cursor.u8("inheritance"), "inheritance")
-        _implemented(inheritance)  # the fields after it may be others for other kinds
         first_frame = cursor.uvarint("first frame", limits.MAX_FRAMES)
         frame_count = cursor.uvarint("frame count", limits.MAX_GROUP_FRAMES)
         pts, step = [cursor.svarint("first pts")], video.nominal_step
@@ -333,13 +425,10 @@ class GroupRecord:
             pts.append(pts[-1] + step)
         pixel_hash = cursor.take(8, "pixel hash")
         means = tuple(cursor.u16("plane mean") for _ in range(video.planes))
-        sections = []
-        for _ in range(cursor.uvarint("section count", len(SectionKind))):
-            kind = registry.known(SectionKind, cursor.u8("section kind"), "section kind")
-            sections.append(Section(kind, cursor.take(cursor.uvarint("section length"), "section")))
+        sections = _unpack_sections(cursor)
         cursor.done()
         _require(frame_count > 0, "group record: no frames")
-        record = cls(number, chain, model, inheritance, first_frame, tuple(pts), pixel_hash, means, tuple(sections))
+        record = cls(number, chain, model, inheritance, first_frame, tuple(pts), pixel_hash, means, sections)
         record.validate(video)
         return record
 

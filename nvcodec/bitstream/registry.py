@@ -20,10 +20,17 @@ class Exactness(IntEnum):
 class Inheritance(IntEnum):
     """What a group's residuals are added to."""
 
-    NONE = 0  # the pseudo-random initial integers: a random-access point
+    NONE = 0  # the initial integers: a random-access point
     PREVIOUS = 1  # the integers of the group before
-    WINDOW = 2  # reserved: values shared within a window
-    WINDOW_PREVIOUS = 3  # reserved: shared values, and the group before for the rest
+    WINDOW = 2  # the integers of the group's window: a random-access point
+    WINDOW_PREVIOUS = 3  # those of the group before; what the window shares stays as it is
+
+
+class Origin(IntEnum):
+    """What the initial integers of a model are."""
+
+    RANDOM = 0  # pseudo-random, from the seed
+    ZERO = 1  # all 0
 
 
 class TensorKind(IntEnum):
@@ -34,12 +41,13 @@ class TensorKind(IntEnum):
 
 
 class SectionKind(IntEnum):
-    """Parts of a group's payload, in this order."""
+    """Parts of the payload of a group or a window, in this order."""
 
     STEPS = 1  # step indices
     TABLES = 2  # codings and their table parameters
     SYMBOLS = 3  # arithmetic coded integers and escapes
-    BLOBS = 4  # residuals of unquantised tensors
+    BLOBS = 4  # residuals of unquantised tensors; of groups only
+    MASK = 5  # which elements are shared; of windows only
 
 
 class TensorCoding(IntEnum):
@@ -52,15 +60,23 @@ class TensorCoding(IntEnum):
     CONTEXT = 4  # one table for each class of what was decoded before
 
 
+class MaskCoding(IntEnum):
+    """How the mask of one tensor, shared or not, chooses its probabilities."""
+
+    NONE = 0  # no element is shared, nothing stored
+    ALL = 1  # every element is shared, nothing stored
+    SINGLE = 2  # one density
+    ROWS = 3  # one density for each index of the first axis
+    COLUMNS = 4  # one density for each index of the other axes
+    PRODUCT = 5  # the densities of its row and its column together
+
+
 class BlobCoding(IntEnum):
     """How the bytes of unquantised residuals are compressed."""
 
     STORED = 0
     ZSTD = 1
     LZMA = 2
-
-
-IMPLEMENTED_INHERITANCE = frozenset({Inheritance.NONE, Inheritance.PREVIOUS})
 
 
 @dataclass(frozen=True)

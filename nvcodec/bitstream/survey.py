@@ -2,6 +2,7 @@
 
 header framing video metadata models index end    of the container; "framing" is 18 bytes for each chunk
 groups                                            of groups, apart from their sections
+window mask                                       of windows: all but their masks, and these
 steps tables symbols blobs                        of groups, by section
 unknown                                           payloads of ancillary chunks that this release does not know
 damaged                                           what could not be read
@@ -14,7 +15,7 @@ from nvcodec.bitstream import chunks
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.damage import Damage
 from nvcodec.bitstream.header import FileHeader
-from nvcodec.bitstream.records import ModelRecord, VideoRecord
+from nvcodec.bitstream.records import ModelRecord, VideoRecord, WindowRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 
 
@@ -37,6 +38,29 @@ class GroupSize:
         """Bytes of the whole chunk."""
         return self.framing + self.record + sum(self.sections.values())
 
+    @property
+    def random_access(self) -> bool:
+        """Whether it decodes without the groups before; its window, if it has one, is still needed."""
+        return self.inheritance in (Inheritance.NONE, Inheritance.WINDOW)
+
+
+@dataclass(frozen=True)
+class WindowSize:
+    """One window and its bytes: `record` of its payload apart from the `mask`, and the framing of its chunk."""
+
+    first_group: int
+    groups: int
+    model: int
+    shared: int
+    record: int
+    mask: int
+    framing: int = chunks.OVERHEAD
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole chunk."""
+        return self.framing + self.record + self.mask
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -47,6 +71,7 @@ class Survey:
     models: dict[int, ModelRecord]
     meta: dict[str, object]
     groups: tuple[GroupSize, ...]
+    windows: tuple[WindowSize, ...]
     usage: dict[str, int]
     complete: bool
     findings: tuple[Damage, ...]
@@ -73,19 +98,24 @@ def scan(file: BinaryIO) -> Survey:
     `FormatError` when the file header or the video record cannot be read.
     """
     reader = Reader(file, recover=True)
-    groups = []
-    before = reader.usage.get("groups", 0)
-    for group in reader.groups():
-        record = reader.usage["groups"] - before
-        before += record
-        sections = {section.kind: len(section.data) for section in group.sections}
+    groups, windows = [], []
+    before = {"groups": 0, "window": 0}
+    for record in reader.records():
+        kind = "window" if isinstance(record, WindowRecord) else "groups"
+        size = reader.usage[kind] - before[kind]
+        before[kind] += size
+        if isinstance(record, WindowRecord):
+            mask = len(record.section(SectionKind.MASK))
+            windows.append(WindowSize(record.first_group, record.groups, record.model, record.shared, size, mask))
+            continue
+        sections = {section.kind: len(section.data) for section in record.sections}
         groups.append(
             GroupSize(
-                group.number, group.chain, group.model, group.inheritance, group.first_frame, group.frame_count,
-                record, sections,
+                record.number, record.chain, record.model, record.inheritance, record.first_frame, record.frame_count,
+                size, sections,
             )
         )  # fmt: skip
     return Survey(
-        reader.header, reader.video, reader.models, reader.meta, tuple(groups), reader.usage, reader.complete,
-        tuple(reader.damage),
+        reader.header, reader.video, reader.models, reader.meta, tuple(groups), tuple(windows), reader.usage,
+        reader.complete, tuple(reader.damage),
     )  # fmt: skip

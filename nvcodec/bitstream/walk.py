@@ -8,8 +8,10 @@ from nvcodec.bitstream import chunks
 from nvcodec.bitstream.chunks import ByteSource, ChunkHeader
 from nvcodec.bitstream.damage import Damage, Kind
 from nvcodec.bitstream.header import FileHeader
+from nvcodec.bitstream.index import IndexEntry
 from nvcodec.bitstream.metadata import unpack_meta
-from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord
+from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.registry import SectionKind
 from nvcodec.bitstream.sequence import Sequence
 from nvcodec.errors import ChecksumError, FormatError, MalformedError, TruncatedError
 
@@ -36,6 +38,7 @@ class Walk:
         self.video: VideoRecord | None = None
         self.meta: dict[str, Any] | None = None
         self.offset = 0  # of the last chunk
+        self.window_offset = 0  # of the last window
         self.ended = False  # nothing more to read
         self.complete = False  # the end record was read
         self.kept = 0  # the end of the last chunk that is no index or end record
@@ -47,30 +50,35 @@ class Walk:
             self._damage.append(damage)
 
     def prelude(self) -> None:
-        """Pass over the chunks before the first group; the video record is known then."""
-        body = (chunks.GROUP, chunks.INDEX, chunks.END, b"")
+        """Pass over the chunks before the first group or window; the video record is known then."""
+        body = (chunks.WINDOW, chunks.GROUP, chunks.INDEX, chunks.END, b"")
         while self.video is None or (not self.ended and self._source.peek(4) not in body):
             self.step()
 
-    def step(self) -> GroupRecord | None:
-        """Pass over one chunk, or over damage; the group if it was one."""
+    def entry(self, group: GroupRecord) -> IndexEntry:
+        """Where `group`, the last chunk, is."""
+        window = self.window_offset if group.in_window and self.sequence.shares(group) else None
+        return IndexEntry(group.number, group.first_frame, group.frame_count, self.offset, group.random_access, window)
+
+    def step(self) -> GroupRecord | WindowRecord | None:
+        """Pass over one chunk, or over damage; the record if it was a group or a window."""
         if self._failure:
             raise self._failure
         self._source.seek(self._at)
         self.offset = self._at
         try:
-            group = self._chunk()
+            record = self._chunk()
         except FormatError as error:
             if not self._recover or self.video is None:
                 self._failure = error
                 raise
-            group = None
+            record = None
             self.note(Damage.of(error))
             self.usage["damaged"] += self._source.position - self._at
         self._at = self._source.position
-        return group
+        return record
 
-    def _chunk(self) -> GroupRecord | None:
+    def _chunk(self) -> GroupRecord | WindowRecord | None:
         """As `step`; on errors the source stands where to go on."""
         try:
             header = self._source.header()
@@ -83,11 +91,11 @@ class Walk:
         if not header.known:
             self._skip(header)
             return None
-        group = self._accept(header, self._payload(header))
+        record = self._accept(header, self._payload(header))
         self.usage["framing"] += chunks.OVERHEAD
         if self.ended:
             self._check_tail()
-        return group
+        return record
 
     def _skip(self, header: ChunkHeader) -> None:
         if self.video is None:
@@ -127,15 +135,18 @@ class Walk:
         if self._recover:
             self.ended = not self._source.resync()
 
-    def _accept(self, header: ChunkHeader, payload: bytes) -> GroupRecord | None:
+    def _accept(self, header: ChunkHeader, payload: bytes) -> GroupRecord | WindowRecord | None:
         """Check a whole chunk of a known type against the rules, and take in what it says."""
-        kind, group = header.type, None
+        kind = header.type
+        record: GroupRecord | WindowRecord | None = None
         if self.video is None and kind != chunks.VIDEO:
             raise MalformedError("the first chunk is not the video record")
         if self._index_seen and kind != chunks.END:
             raise MalformedError(f"the {header} comes after the index")
         if kind == chunks.GROUP:
-            group = self._accept_group(payload)
+            record = self._accept_group(payload)
+        elif kind == chunks.WINDOW:
+            record = self._accept_window(payload)
         elif kind == chunks.VIDEO:
             if self.video:
                 raise MalformedError("there are two video records")
@@ -155,20 +166,31 @@ class Walk:
             self.usage["end"] += len(payload)
         if kind not in (chunks.INDEX, chunks.END):
             self.kept = self._source.position
-        return group
+        return record
 
     def _accept_meta(self, payload: bytes) -> None:
         if self.meta is not None:
             raise MalformedError("there are two metadata chunks")
-        if self.sequence.groups:
-            raise MalformedError("metadata comes after the first group")
+        if self.sequence.groups or self.sequence.window:
+            raise MalformedError("metadata comes after the first group or window")
         self.meta = unpack_meta(payload)
+
+    def _accept_window(self, payload: bytes) -> WindowRecord:
+        window = WindowRecord.unpack(payload)
+        self.sequence.add_window(window)
+        self.window_offset = self.offset
+        mask = len(window.section(SectionKind.MASK))
+        self.usage["mask"] += mask
+        self.usage["window"] += len(payload) - mask
+        return window
 
     def _accept_group(self, payload: bytes) -> GroupRecord:
         assert self.video is not None
         group = GroupRecord.unpack(payload, self.video)
-        due = self.sequence.groups
+        due, noted = self.sequence.groups, self._lacks_window(self.sequence.last)
         self.sequence.add_group(group)
+        if self._lacks_window(group) and not noted:
+            self.note(Damage(Kind.LOST, f"the window that group {group.number} shares is lost", group.number))
         if group.number > due:
             last = group.number - 1
             told = f"group {due} is lost" if last == due else f"groups {due} to {last} are lost"
@@ -179,6 +201,9 @@ class Walk:
             coded += len(section.data)
         self.usage["groups"] += len(payload) - coded
         return group
+
+    def _lacks_window(self, group: GroupRecord | None) -> bool:
+        return group is not None and group.in_window and not self.sequence.shares(group)
 
     def _accept_end(self, payload: bytes) -> None:
         end = EndRecord.unpack(payload)

@@ -10,21 +10,24 @@ import click
 
 from nvcodec.api import info
 from nvcodec.bitstream.records import UNKNOWN, ModelRecord, Ratio, VideoRecord
-from nvcodec.bitstream.registry import COLOUR_POINTS, colour_point
-from nvcodec.bitstream.survey import GroupSize, Survey
+from nvcodec.bitstream.registry import COLOUR_POINTS, Origin, colour_point
+from nvcodec.bitstream.survey import GroupSize, Survey, WindowSize
 from nvcodec.cli.console import count, print_json, to_json
 from nvcodec.cli.parse import loss, totals_disagree
 
 CHROMA = ("gray", "4:2:0", "4:2:2", "4:4:4")
 RANGE = ("unspecified", "limited", "full")
 LOCATION = ("unspecified", "left", "center", "top left", "top", "bottom left", "bottom")
-SHOWN = 40  # groups in the table, unless all are asked for
+STARTS = ("anew", "previous", "window", "window, previous")  # what a group follows from, by inheritance
+SHOWN = 40  # groups or windows in the table, unless all are asked for
 
 
 @click.command("info")
 @click.argument("file", metavar="FILE.nvc")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--all", "all_groups", is_flag=True, help=f"List all groups, not the first and last {SHOWN // 2} only.")
+@click.option(
+    "--all", "all_groups", is_flag=True, help=f"List all groups and windows, not the first and last {SHOWN // 2} only."
+)
 def command(file: str, as_json: bool, all_groups: bool) -> None:
     """Show what FILE.nvc, or - for standard input, holds and where its bytes went.
 
@@ -36,7 +39,8 @@ def command(file: str, as_json: bool, all_groups: bool) -> None:
         print_json(_as_dict(survey), indent=1)
     else:
         lines = [f"{os.fspath(file)}: {count(survey.size, 'byte')}, format {_version(survey)}"]
-        lines += _video_lines(survey) + _model_lines(survey) + _group_lines(survey.groups, all_groups)
+        lines += _video_lines(survey) + _model_lines(survey) + _window_lines(survey, all_groups)
+        lines += _group_lines(survey.groups, all_groups)
         lines += _usage_lines(survey) + [f"damage     {line}" for line in survey.damage]
         print("\n".join(lines), flush=True)
     damaged = survey.usage.get("damaged", 0) or totals_disagree(survey.findings)
@@ -76,7 +80,8 @@ def _model_lines(survey: Survey) -> list[str]:
     lines = []
     for index, model in sorted(survey.models.items()):
         what = f"{count(model.parameters, 'parameter')} in {count(len(model.tensors), 'tensor')}"
-        lines.append(f"model {index:<4} {model.name}, class {_class(model)}, {what}, seed {model.seed}")
+        origin = f"seed {model.seed}" if model.origin == Origin.RANDOM else "initial integers 0"
+        lines.append(f"model {index:<4} {model.name}, class {_class(model)}, {what}, {origin}")
         lines.append("           " + ", ".join(f"{name} {value}" for name, value in model.settings.items()))
     return lines
 
@@ -85,31 +90,50 @@ def _class(model: ModelRecord) -> str:
     return "FX"[model.exactness]
 
 
+def _window_lines(survey: Survey, all_windows: bool) -> list[str]:
+    windows = survey.windows
+    if not windows:
+        return []
+    heads = ("groups", "model", "shared", "of model", "mask", "bytes")
+    rows = [f"{heads[0]:>18}" + "".join(f"{head:>9}" for head in heads[1:])]
+    for window in windows:
+        span = f"{window.first_group}..{window.first_group + window.groups - 1}"
+        share = f"{100 * _share(survey, window):.1f}%"
+        rows.append(f"{span:>18}{window.model:>9}{window.shared:>9}{share:>9}{window.mask:>9}{window.size:>9}")
+    return [f"windows    {len(windows)}", *_shortened(rows, all_windows)]
+
+
+def _share(survey: Survey, window: WindowSize) -> float:
+    """The part of the model's parameters that is shared."""
+    return window.shared / survey.models[window.model].parameters
+
+
 def _group_lines(groups: tuple[GroupSize, ...], all_groups: bool) -> list[str]:
-    access = sum(_random_access(group) for group in groups)
+    access = sum(group.random_access for group in groups)
     chains = len({group.chain for group in groups})
     lines = [f"groups     {len(groups)} in {count(chains, 'chain')}, {access} of random access"]
     if not groups:
         return lines
     kinds = sorted({kind for group in groups for kind in group.sections})
     heads = [kind.name.lower() for kind in kinds]
-    lines.append("".join(f"{head:>9}" for head in ("group", "chain", "starts")) + f"{'frames':>17}"
-                 + "".join(f"{head:>9}" for head in (*heads, "other", "bytes")))  # fmt: skip
-    hidden = range(0) if all_groups or len(groups) <= SHOWN else range(SHOWN // 2, len(groups) - SHOWN // 2)
-    for place, group in enumerate(groups):
-        if place in hidden:
-            if place == hidden.start:
-                lines.append(f"      ... {len(hidden)} more; --all lists them")
-            continue
+    wide = max(9, *(1 + len(STARTS[group.inheritance]) for group in groups))
+    rows = ["".join(f"{head:>9}" for head in ("group", "chain")) + f"{'starts':>{wide}}{'frames':>17}"
+            + "".join(f"{head:>9}" for head in (*heads, "other", "bytes"))]  # fmt: skip
+    for group in groups:
         span = f"{group.first_frame}..{group.first_frame + group.frame_count - 1}"
         sizes = [group.sections.get(kind, 0) for kind in kinds] + [group.record + group.framing, group.size]
-        starts = "anew" if _random_access(group) else "previous"
-        lines.append(f"{group.number:>9}{group.chain:>9}{starts:>9}{span:>17}" + "".join(f"{n:>9}" for n in sizes))
-    return lines
+        starts = STARTS[group.inheritance]
+        rows.append(f"{group.number:>9}{group.chain:>9}{starts:>{wide}}{span:>17}" + "".join(f"{n:>9}" for n in sizes))
+    return lines + _shortened(rows, all_groups)
 
 
-def _random_access(group: GroupSize) -> bool:
-    return group.inheritance == 0
+def _shortened(rows: list[str], all_rows: bool) -> list[str]:
+    """A table of a head and rows, without those in the middle where they are many."""
+    hidden = 0 if all_rows else max(0, len(rows) - 1 - SHOWN)
+    if not hidden:
+        return rows
+    half = SHOWN // 2
+    return [*rows[: 1 + half], f"      ... {hidden} more; --all lists them", *rows[-half:]]
 
 
 def _usage_lines(survey: Survey) -> list[str]:
@@ -139,6 +163,7 @@ def _as_dict(survey: Survey) -> dict[str, Any]:
         "video": _video_dict(survey.video),
         "metadata": survey.meta,
         "models": [_model_dict(model) for _, model in sorted(survey.models.items())],
+        "windows": [_window_dict(survey, window) for window in survey.windows],
         "groups": [_group_dict(group) for group in survey.groups],
         "bytes_by_kind": survey.usage,
     }  # fmt: skip
@@ -161,10 +186,23 @@ def _model_dict(model: ModelRecord) -> dict[str, Any]:
         "index": model.index,
         "name": model.name,
         "exactness": _class(model),
+        "origin": model.origin.name.lower(),
         "seed": model.seed,
         "settings": model.settings,
         "parameters": model.parameters,
         "tensors": [{"kind": tensor.kind.name.lower(), "shape": tensor.shape} for tensor in model.tensors],
+    }
+
+
+def _window_dict(survey: Survey, window: WindowSize) -> dict[str, Any]:
+    return {
+        "first_group": window.first_group,
+        "groups": window.groups,
+        "model": window.model,
+        "shared": window.shared,
+        "share_of_parameters": _share(survey, window),
+        "bytes": window.size,
+        "mask_bytes": window.mask,
     }
 
 
@@ -174,7 +212,7 @@ def _group_dict(group: GroupSize) -> dict[str, Any]:
         "chain": group.chain,
         "model": group.model,
         "inheritance": group.inheritance.name.lower(),
-        "random_access": _random_access(group),
+        "random_access": group.random_access,
         "first_frame": group.first_frame,
         "frames": group.frame_count,
         "bytes": group.size,

@@ -15,11 +15,11 @@ from typing import BinaryIO
 
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.damage import Damage, Kind
-from nvcodec.bitstream.records import UNKNOWN, GroupRecord, VideoRecord
-from nvcodec.bitstream.registry import Exactness, Inheritance, model_entry
+from nvcodec.bitstream.records import UNKNOWN, GroupRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.registry import Exactness, model_entry
 from nvcodec.decode import render
 from nvcodec.decode.device import choose_device
-from nvcodec.decode.state import State, apply, check_model, initial_state
+from nvcodec.decode.state import State, Window, apply, apply_window, check_model, initial_state
 from nvcodec.errors import FeatureError, FormatError, LimitError, MalformedError, TruncatedError, UsageError
 from nvcodec.limits import MAX_GROUP_PIXELS
 from nvcodec.models.base import Backbone, create
@@ -86,6 +86,7 @@ class Decoder:
         self._seekable = file.seekable()
         self._models: dict[int, Backbone] = {}
         self._initial: dict[int, State] = {}
+        self._window: tuple[WindowRecord, Window | None] | None = None  # the last one; None in it where it was refused
 
     @property
     def damage(self) -> list[Damage]:
@@ -146,8 +147,9 @@ class Decoder:
         state: State | None = None
         expected, model_index = 0, -1
         for record in self._records(start):
-            fresh = record.inheritance == Inheritance.NONE
-            whole = fresh or (state is not None and record.number == expected and record.model == model_index)
+            whole = record.random_access or (
+                state is not None and record.number == expected and record.model == model_index
+            )
             if not whole:
                 if not self._recover:
                     raise FormatError(f"group {record.number} inherits from a group that is not there")
@@ -160,9 +162,7 @@ class Decoder:
                     raise LimitError(f"group {record.number} has more than {MAX_GROUP_PIXELS} pixels")
                 if record.frame_count > model.longest:
                     raise MalformedError(f"group {record.number} has more than the {model.longest} frames of its model")
-                base = self._initial_state(record.model, model) if fresh else state
-                assert base is not None
-                state = apply(base, record)
+                state = self._add(state, record)
             except FormatError as error:
                 if not self._recover:
                     raise
@@ -173,6 +173,29 @@ class Decoder:
             yield _Ready(record, state)
             if stop is not None and record.first_frame + record.frame_count >= stop:
                 return
+
+    def _add(self, before: State | None, record: GroupRecord) -> State:
+        """The state after a group; `before` is that of the group before, where it inherits from it."""
+        window = self._shared(record) if record.in_window else None
+        base = before
+        if record.random_access:
+            base = window.state if window else self._initial_state(record.model)
+        assert base is not None
+        return apply(base, record, window.shared if window else None)
+
+    def _shared(self, record: GroupRecord) -> Window:
+        """The window that a group shares; it is decoded once for all groups that do."""
+        found = self.reader.window_of(record)
+        if found and (self._window is None or self._window[0] != found):
+            try:
+                self._window = found, apply_window(self._initial_state(found.model), found)
+            except FormatError:
+                self._window = (found, None) if self._recover else None  # not to be tried again for each group
+                raise
+        window = self._window[1] if found and self._window else None
+        if window is None:
+            raise MalformedError("the window that it shares is lost")
+        return window
 
     def _leave_out(self, record: GroupRecord, why: str) -> None:
         self.damage.append(Damage(Kind.LEFT_OUT, f"group {record.number} is left out: {why}", record.number))
@@ -188,9 +211,10 @@ class Decoder:
             self._models[index] = model
         return self._models[index]
 
-    def _initial_state(self, index: int, model: Backbone) -> State:
+    def _initial_state(self, index: int) -> State:
         if index not in self._initial:
-            self._initial[index] = initial_state(model.tensors, self.reader.models[index].seed)
+            record = self.reader.models[index]
+            self._initial[index] = initial_state(self._model(index).tensors, record.seed, record.origin)
         return self._initial[index]
 
 

@@ -1,1 +1,1 @@
-"""Integers to payloads and back: tables, arithmetic coding, tensor codings, packed floats."""
+"""Integers to payloads and back: tables, arithmetic coding, tensor codings, masks, packed floats."""

@@ -59,7 +59,7 @@ def decode(data: bytes, rows: NDArray[np.int32], row_index: NDArray[np.integer[A
         symbols = backend.decode_cdf(cdf, data).numpy()
         canonical = _torchac_encode(backend, cdf, symbols) == data
     if not canonical:
-        raise MalformedError(f"symbols section: {len(data)} bytes are not the coding of their {len(symbols)} symbols")
+        raise MalformedError(f"a block of {len(data)} bytes is not the coding of its {len(symbols)} symbols")
     return symbols
 
 

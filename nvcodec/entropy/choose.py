@@ -15,26 +15,26 @@ from nvcodec.entropy.codings import (
     COLUMNS,
     CONTEXT,
     MAX_ESCAPE_ORDER,
-    MAX_RICE_ORDER,
     ROWS,
     SINGLE,
     ZERO,
-    Classes,
     Plan,
     TensorPlan,
     classes_present,
-    zigzag,
+    lines,
 )
-from nvcodec.entropy.tables import FloatArray, IntArray
+from nvcodec.entropy.elements import Elements
+from nvcodec.entropy.indices import HEAD_BITS, cheapest_list
+from nvcodec.entropy.tables import IntArray
 
 _WIDEST = tables.K_CHOICES[-1]
-_ID_BITS, _PAIR_BITS, _SCALE_HEAD_BITS = 3, 12, 12
-_SHORTEST_LINE = 4  # elements that a scale of their own may pay for; shorter lines are not tried
-_STEPS = np.array([[zigzag(after - before) for after in range(tables.SCALES)] for before in range(tables.SCALES)])
+_ID_BITS, _PAIR_BITS, _TAIL_BITS = 3, 12, 4
+_SHORTEST_LINE = 4  # elements on average that a scale of their own may pay for; shorter lines are not tried
 
 
-def choose(values: Sequence[NDArray[np.int32]], contexts: Sequence[Classes | None]) -> tuple[Plan, list[float]]:
-    """The plan with the fewest bits, and the bits of each tensor under it: parameters, symbols and escapes."""
+def choose(values: Sequence[NDArray[np.int32]], tensors: Sequence[Elements]) -> tuple[Plan, list[float]]:
+    """The plan with the fewest bits for the coded elements' values, (count,) each; and the bits of each tensor under
+    it: parameters, symbols and escapes."""
     magnitudes = [np.abs(tensor) for tensor in values]
     wide = [tables.histogram(tensor, _WIDEST) for tensor in magnitudes]
     beyond_one = np.concatenate([np.zeros(0, np.int32), *(m[m > 1] for m in magnitudes)])
@@ -47,31 +47,30 @@ def choose(values: Sequence[NDArray[np.int32]], contexts: Sequence[Classes | Non
     _, k_code, order = min(options)
     k_max = tables.K_CHOICES[k_code]
     plans, totals = [], []
-    for tensor, magnitude, classes in zip(values, magnitudes, contexts, strict=True):
-        plan, cost = _choose_tensor(magnitude, classes, k_max)
+    for magnitude, elements in zip(magnitudes, tensors, strict=True):
+        plan, cost = _choose_tensor(magnitude, elements, k_max)
         escaped = magnitude[magnitude > k_max].astype(np.int64) - k_max - 1
         plans.append(plan)
         totals.append(cost + float(_exp_golomb_bits(escaped, order).sum()))
-        assert plan.coding != ZERO or not tensor.any()
     return Plan(k_code, order, tuple(plans)), totals
 
 
-def _choose_tensor(magnitude: NDArray[np.int32], classes: Classes | None, k_max: int) -> tuple[TensorPlan, float]:
+def _choose_tensor(magnitude: NDArray[np.int32], elements: Elements, k_max: int) -> tuple[TensorPlan, float]:
     """The cheapest plan of one tensor and its bits, escapes' remainders excluded."""
     if not magnitude.any():
         return TensorPlan(ZERO), _ID_BITS
-    flat = magnitude.reshape(magnitude.shape[0], -1) if magnitude.ndim else magnitude.reshape(1, 1)
-    whole = tables.histogram(flat, k_max)
+    whole = tables.histogram(magnitude, k_max)
     pair = tables.fit(whole)
     best = TensorPlan(SINGLE, pairs=(pair,)), _ID_BITS + _PAIR_BITS + float(tables.cost(whole, *pair))
+    classes = elements.classes
     if classes is not None:
         parts = [tables.histogram(magnitude[classes == c], k_max) for c in classes_present(classes)]
         pairs = tuple(tables.fit(part) for part in parts)
         cost = sum(float(tables.cost(part, *pair)) for part, pair in zip(parts, pairs, strict=True))
         best = _cheaper(best, (TensorPlan(CONTEXT, pairs=pairs), _ID_BITS + _PAIR_BITS * len(pairs) + cost))
-    if magnitude.ndim:
-        best = _cheaper(best, _choose_scales(ROWS, _line_histograms(flat, k_max), best[1]))
-        best = _cheaper(best, _choose_scales(COLUMNS, _line_histograms(flat.T, k_max), best[1]))
+    for coding in (ROWS, COLUMNS):
+        histograms = _line_histograms(magnitude, *lines(coding, elements), k_max)
+        best = _cheaper(best, _choose_scales(coding, histograms, best[1]))
     return best
 
 
@@ -79,11 +78,11 @@ def _cheaper(a: tuple[TensorPlan, float], b: tuple[TensorPlan, float] | None) ->
     return a if b is None or a[1] <= b[1] else b
 
 
-def _line_histograms(flat: NDArray[np.int32], k_max: int) -> IntArray:
-    """Histogram of each row of magnitudes (R, C): (R, K + 2)."""
+def _line_histograms(magnitude: NDArray[np.int32], line: NDArray[np.int64], count: int, k_max: int) -> IntArray:
+    """Histogram of the magnitudes (N,) of each of `count` lines: (count, K + 2)."""
     width = k_max + 2
-    cells = np.minimum(flat, k_max + 1) + np.arange(flat.shape[0])[:, None] * width
-    return np.bincount(cells.reshape(-1), minlength=flat.shape[0] * width).astype(np.int64).reshape(-1, width)
+    cells = line * width + np.minimum(magnitude, k_max + 1)
+    return np.bincount(cells, minlength=count * width).astype(np.int64).reshape(count, width)
 
 
 def _fold(wide: IntArray, k_max: int) -> IntArray:
@@ -91,48 +90,23 @@ def _fold(wide: IntArray, k_max: int) -> IntArray:
     return np.append(wide[: k_max + 1], wide[k_max + 1 :].sum())
 
 
-def _choose_scales(coding: int, lines: IntArray, bound: float) -> tuple[TensorPlan, float] | None:
+def _choose_scales(coding: int, histograms: IntArray, bound: float) -> tuple[TensorPlan, float] | None:
     """ROWS or COLUMNS for histograms (R, K + 2), or None where it cannot cost less than `bound`."""
-    least = _ID_BITS + _SCALE_HEAD_BITS + len(lines) - 1
-    if least >= bound or lines[0].sum() < _SHORTEST_LINE:
+    least = _ID_BITS + _TAIL_BITS + HEAD_BITS + len(histograms) - 1
+    if least >= bound or histograms.sum() < _SHORTEST_LINE * len(histograms):
         return None
     scales = np.arange(tables.SCALES)
-    k_max = lines.shape[1] - 2
+    k_max = histograms.shape[1] - 2
     tails = (
-        lines @ tables.bits(*tables.scale_pair(scales, tail), k_max).T  # (R, SCALES)
+        histograms @ tables.bits(*tables.scale_pair(scales, tail), k_max).T  # (R, SCALES)
         for tail in range(tables.TAILS)
     )
     tail, costs = min(enumerate(tails), key=lambda entry: float(entry[1].min(axis=1).sum()))
     if least + float(costs.min(axis=1).sum()) >= bound:
         return None
-    _, rice = _best_rice(costs.argmin(axis=1))
-    path = _cheapest_path(costs, rice)
-    step_bits, rice = _best_rice(path)
-    total = _ID_BITS + _SCALE_HEAD_BITS + step_bits + float(costs[np.arange(len(path)), path].sum())
+    path, rice, list_bits = cheapest_list(costs)
+    total = _ID_BITS + _TAIL_BITS + list_bits + float(costs[np.arange(len(path)), path].sum())
     return TensorPlan(coding, scales=tuple(path.tolist()), tail=tail, rice=rice), total
-
-
-def _best_rice(path: IntArray) -> tuple[int, int]:
-    """(bits, order) of the cheapest Golomb-Rice order for the steps between scales."""
-    steps = _STEPS[path[:-1], path[1:]]
-    return min((int(((steps >> order) + 1 + order).sum()), order) for order in range(MAX_RICE_ORDER + 1))
-
-
-def _cheapest_path(costs: FloatArray, rice: int) -> IntArray:
-    """Viterbi: scale indices (R,) that minimise the costs (R, SCALES) plus the bits of the steps between them."""
-    step_bits = (_STEPS >> rice) + 1.0 + rice  # (before, after)
-    came_from = np.zeros(costs.shape, dtype=np.int64)
-    total = costs[0]
-    after = np.arange(tables.SCALES)
-    for row in range(1, len(costs)):
-        through = total[:, None] + step_bits
-        came_from[row] = through.argmin(axis=0)
-        total = through[came_from[row], after] + costs[row]
-    path = np.empty(len(costs), dtype=np.int64)
-    path[-1] = total.argmin()
-    for row in range(len(costs) - 1, 0, -1):
-        path[row - 1] = came_from[row, path[row]]
-    return path
 
 
 def _exp_golomb_bits(values: IntArray, order: int) -> IntArray:

@@ -45,7 +45,7 @@ K_CHOICES = (1, 3, 7, 15, 31, 63)  # K by its wire code
 IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
 
-_QUARTER_OCTAVES = (65536, 77936, 92682, 110218)  # round(2 ** (16 + j / 4))
+QUARTER_OCTAVES = (65536, 77936, 92682, 110218)  # round(2 ** (16 + j / 4))
 
 # round(-4 * log2(1 - (1 + odds) ** -2)) for odds = 2 ** ((39 - s) / 4), frozen: a decoder must not take logarithms.
 # fmt: off
@@ -60,7 +60,7 @@ _LAPLACE_DECAY = (
 def _all_frequencies(k_max: int) -> IntArray:
     """Frequencies of one symbol of each magnitude, (ZEROS, DECAYS, K + 2) int64; the last column is one escape."""
     assert k_max in K_CHOICES
-    q = np.array(_QUARTER_OCTAVES, dtype=np.int64)
+    q = np.array(QUARTER_OCTAVES, dtype=np.int64)
     z = np.arange(ZEROS, dtype=np.int64)
     d = np.arange(DECAYS, dtype=np.int64)
     spread = TOTAL - (2 * k_max + 3)

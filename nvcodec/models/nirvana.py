@@ -54,7 +54,10 @@ class NirvanaConfig:
 
     def __post_init__(self) -> None:
         require(2 <= self.patch <= 256 and self.patch % 2 == 0, f"nirvana: patch {self.patch} is not even, in 2..256")
-        require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"nirvana: group {self.group} is not in 1..256")
+        require(
+            1 <= self.group <= limits.MAX_GROUP_FRAMES,
+            f"nirvana: group {self.group} is not in 1..{limits.MAX_GROUP_FRAMES}",
+        )
         require(1 <= self.width <= 8192, f"nirvana: width {self.width} is not in 1..8192")
         require(1 <= self.depth <= 64, f"nirvana: depth {self.depth} is not in 1..64")
         require(

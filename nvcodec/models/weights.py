@@ -5,8 +5,8 @@
 is NIRVANA's W = f_phi(latent) with f_phi a scale a tensor (section 3.2); the shift is left out, it bought nothing. The
 product is one IEEE 754 single precision multiplication, so every device has the same weights.
 
-A group with nothing to inherit starts from pseudo-random integers that encoder and decoder both make, so that an
-initial weight that training did not move costs nothing.
+A group with nothing to inherit starts from integers that encoder and decoder both make, pseudo-random ones unless the
+model says that they are 0, so that an initial weight that training did not move costs nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def step_index(step: float) -> int:
 
 
 def initial_latents(tensors: Sequence[TensorSpec], seed: int) -> list[NDArray[np.int32]]:
-    """Initial integers of the LATENT tensors, in wire order.
+    """Pseudo-random initial integers of the LATENT tensors, in wire order.
 
     Value i of all these tensors' values in sequence (i = 0, 1, ...) is, with 64 bit wrap-around arithmetic,
 

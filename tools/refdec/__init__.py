@@ -5,6 +5,7 @@ Section numbers in the modules are those of the specification.
 
     container   bytes -> records, with every rule that can be checked without decoding       (sections 2-7)
     entropy     tables and symbols sections -> integers                                      (sections 8-10)
+    masks       mask sections -> which elements a window shares                              (section 9)
     zstd        Zstandard frames, as RFC 8878 has them                                       (section 11)
     nirvana, framewise    weights -> RGB, of each network; layers: what they share           (sections 14, 15)
     network     integers -> weights -> RGB -> planes                                         (sections 12-16)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 MAGIC = bytes.fromhex("9d4e56430d0a1a0a")
-LENGTH_CAPS = {b"META": 2**16, b"MODL": 2**16, b"GRUP": 2**29, b"INDX": 2**26}
+LENGTH_CAPS = {b"META": 2**16, b"MODL": 2**16, b"WNDW": 2**29, b"GRUP": 2**29, b"INDX": 2**26}
 FIXED_LENGTHS = {b"VIDI": 44, b"FEND": 16}
 ANCILLARY = (b"META", b"INDX")
 MODEL_FIELDS = {1: 8, 2: 13, 3: 11, 4: 14}  # model id -> number of configuration values
+NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS = range(4)  # inheritance
 
 
 class Refused(Exception):
@@ -119,14 +120,31 @@ class Model:
     index: int
     id: int
     exactness: int
+    origin: int
     seed: int
     config: list[int]
     tensors: list[tuple[int, tuple[int, ...]]]
 
 
 @dataclass
+class Window:
+    """Section 7.5. sections: bytes by kind."""
+
+    first_group: int
+    groups: int
+    model: Model
+    shared: int
+    sections: dict[int, bytes]
+
+    @property
+    def end(self) -> int:
+        """The number of the first group after it."""
+        return self.first_group + self.groups
+
+
+@dataclass
 class Group:
-    """Section 7. sections: bytes by kind."""
+    """Section 7. sections: bytes by kind; window: the one that it shares."""
 
     number: int
     chain: int
@@ -137,6 +155,7 @@ class Group:
     pixel_hash: bytes
     means: list[int]
     sections: dict[int, bytes]
+    window: Window | None = None
 
 
 def parse_file_header(data: bytes) -> None:
@@ -145,7 +164,7 @@ def parse_file_header(data: bytes) -> None:
     need(len(data) >= 28, "the file ends within its header", "truncated")
     major, minor, reserved, incompatible, _, _, crc = struct.unpack("<BBHIIII", data[8:28])
     need(zlib.crc32(data[:24]) == crc, "file header", "checksum")
-    need((major, minor) == (0, 1), f"version {major}.{minor}", "version")
+    need((major, minor) == (0, 2), f"version {major}.{minor}", "version")
     need(reserved == 0, "file header: reserved bits are set")
     need(incompatible == 0, "unknown incompatible features", "feature")
 
@@ -198,6 +217,8 @@ def parse_model(data: bytes) -> Model:
     c = Cursor(data)
     index, id_, exactness = c.u8(), c.u16(), c.u8()
     need(exactness <= 1, f"exactness class {exactness}", "feature")
+    origin = c.u8()
+    need(origin <= 1, f"origin {origin}", "feature")
     seed = c.u32()
     need(id_ in MODEL_FIELDS, f"model id {id_}", "feature")
     need(c.uvarint() == MODEL_FIELDS[id_], "the number of configuration values")
@@ -212,7 +233,31 @@ def parse_model(data: bytes) -> Model:
         tensors.append((kind, shape))
     need(len(tensors) > 0, "a model without tensors")
     c.done()
-    return Model(index, id_, exactness, seed, config, tensors)
+    return Model(index, id_, exactness, origin, seed, config, tensors)
+
+
+def parse_sections(c: Cursor) -> dict[int, bytes]:
+    """The rest of a group's or a window's record: bytes by kind (section 7.4)."""
+    sections: dict[int, bytes] = {}
+    for _ in range(c.uvarint(4)):
+        kind = c.u8()
+        need(1 <= kind <= 5, f"section kind {kind}", "feature")
+        need(kind > max(sections, default=0), "sections are repeated or out of order")
+        sections[kind] = c.take(c.uvarint())
+    c.done()
+    return sections
+
+
+def parse_window(data: bytes, models: dict[int, Model]) -> Window:
+    """Section 7.5."""
+    c = Cursor(data)
+    first_group, groups, model_index, shared = c.uvarint(2**22 - 1), c.uvarint(2**22), c.u8(), c.uvarint(2**26)
+    need(groups > 0, "a window without groups")
+    cap(first_group + groups, 2**22, "groups")
+    need(shared > 0, "a window that shares nothing")
+    sections = parse_sections(c)
+    need(model_index in models, f"model {model_index} is not defined")
+    return Window(first_group, groups, models[model_index], shared, sections)
 
 
 def parse_group(data: bytes, video: Video, models: dict[int, Model]) -> Group:
@@ -220,8 +265,8 @@ def parse_group(data: bytes, video: Video, models: dict[int, Model]) -> Group:
     c = Cursor(data)
     number, chain, model_index = c.uvarint(2**22 - 1), c.uvarint(), c.u8()
     inheritance = c.u8()
-    need(inheritance <= 1, f"inheritance {inheritance}", "feature")
-    first_frame, count = c.uvarint(2**32 - 1), c.uvarint(256)
+    need(inheritance <= WINDOW_PREVIOUS, f"inheritance {inheritance}", "feature")
+    first_frame, count = c.uvarint(2**32 - 1), c.uvarint(4096)
     need(count > 0, "a group without frames")
     cap(first_frame + count, 2**32 - 1, "frames")
     cap(count * video.width * video.height, 2**29, "pixels of a group")
@@ -234,13 +279,7 @@ def parse_group(data: bytes, video: Video, models: dict[int, Model]) -> Group:
     pixel_hash = c.take(8)
     means = [c.u16() for _ in video.plane_shapes]
     need(max(means) <= 16 * (2**video.depth - 1), "a plane mean is over the peak")
-    sections: dict[int, bytes] = {}
-    for _ in range(c.uvarint(4)):
-        kind = c.u8()
-        need(1 <= kind <= 4, f"section kind {kind}", "feature")
-        need(kind > max(sections, default=0), "sections are repeated or out of order")
-        sections[kind] = c.take(c.uvarint())
-    c.done()
+    sections = parse_sections(c)
     need(chain <= number, "a chain number over the group number")
     need(model_index in models, f"model {model_index} is not defined")
     return Group(number, chain, models[model_index], inheritance, first_frame, pts, pixel_hash, means, sections)
@@ -248,17 +287,32 @@ def parse_group(data: bytes, video: Video, models: dict[int, Model]) -> Group:
 
 def check_order(group: Group, last: Group | None) -> None:
     """Section 7.3: what ties a group to the one before it."""
+    inherits = group.inheritance in (PREVIOUS, WINDOW_PREVIOUS)
     if last is None:
         need((group.number, group.first_frame, group.chain) == (0, 0, 0), "the first group is not group 0 of frame 0")
-        need(group.inheritance == 0, "the first group inherits")
+        need(not inherits, "the first group inherits")
         return
     need(group.number == last.number + 1, "group numbers do not count by one")
     need(group.first_frame == last.first_frame + len(last.pts), "a gap or an overlap of frames")
     need(group.pts[0] > last.pts[-1], "pts do not increase from group to group")
     need(group.chain - last.chain in (0, 1), "a chain number falls or skips")
-    if group.inheritance == 1:
+    if inherits:
         need(group.chain == last.chain, "the first group of a chain inherits")
         need(group.model is last.model, "a group inherits from one of another model")
+
+
+def check_window(group: Group, last: Group | None) -> None:
+    """Section 7.5: what ties a group to the window that covers it, or to none."""
+    window = group.window
+    if window is None:
+        need(group.inheritance in (NONE, PREVIOUS), "a group shares a window that is not there")
+        return
+    need(group.inheritance in (WINDOW, WINDOW_PREVIOUS), "a group of a window does not share it")
+    need(group.model is window.model, "a group shares a window of another model")
+    if group.number == window.first_group:
+        need(group.inheritance == WINDOW, "the first group of a window inherits")
+    else:
+        need(last is not None and group.chain == last.chain, "a chain starts within a window")
 
 
 def parse_meta(data: bytes) -> dict[str, Any]:
@@ -301,6 +355,7 @@ def read(data: bytes) -> Iterator[Video | Group]:
     meta: dict[str, Any] | None = None
     models: dict[int, Model] = {}
     last: Group | None = None
+    window: Window | None = None  # the one that is open
     index_seen = False
     for kind, payload in chunks(data):
         need((kind == b"VIDI") == (video is None), "the video record is not once and first")
@@ -309,20 +364,29 @@ def read(data: bytes) -> Iterator[Video | Group]:
             video = parse_video(payload)
             yield video
         elif kind == b"META":
-            need(meta is None and last is None, "metadata twice, or after a group")
+            need(meta is None and last is None and window is None, "metadata twice, or after a group or a window")
             meta = parse_meta(payload)
         elif kind == b"MODL":
             model = parse_model(payload)
             need(model.index not in models, f"model {model.index} is defined twice")
             models[model.index] = model
+        elif kind == b"WNDW":
+            need(window is None, "a window within another")
+            window = parse_window(payload, models)
+            need(window.first_group == (last.number + 1 if last else 0), "a window does not start at the next group")
         elif kind == b"GRUP":
             assert video is not None
             group = parse_group(payload, video, models)
+            group.window = window
             check_order(group, last)
+            check_window(group, last)
             last = group
+            if window is not None and group.number + 1 == window.end:
+                window = None
             yield group
         elif kind == b"INDX":
             index_seen = True
         elif kind == b"FEND":
+            need(window is None, "the file ends within a window")
             totals = (last.number + 1, last.first_frame + len(last.pts)) if last else (0, 0)
             need(struct.unpack("<II", payload[:8]) == totals, "the totals of the end record")

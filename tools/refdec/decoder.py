@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import network, zstd
-from .container import Cursor, Group, Refused, Video, need, read
-from .entropy import context_classes, decode_integers, update_activity
+from .container import NONE, WINDOW, Cursor, Group, Model, Refused, Video, Window, need, read
+from .entropy import Mask, context_classes, decode_integers, update_activity
 from .layers import Picture, Tensors
+from .masks import decode_masks
 from .network import Network
 
-STEPS, TABLES, SYMBOLS, BLOBS = 1, 2, 3, 4
+STEPS, TABLES, SYMBOLS, BLOBS, MASK = 1, 2, 3, 4, 5
 STORED, ZSTD, LZMA = 0, 1, 2
 LZMA_FILTER = {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 20, "lc": 3, "lp": 0, "pb": 0}
 
@@ -29,7 +30,7 @@ class State:
     steps: list[int]
     activity: list[NDArray[np.int64]]
     floats: list[NDArray[np.uint32]]  # bit patterns
-    codings: list[int] = field(default_factory=list)  # of the last group, for coverage reports
+    codings: list[int | None] = field(default_factory=list)  # of the last group, for coverage reports
     blob_coding: int | None = None
 
     def digest(self) -> str:
@@ -39,19 +40,30 @@ class State:
 
 
 @dataclass
+class OpenWindow:
+    """A window, the state that its groups start from, which elements they share, and the mask coding ids."""
+
+    record: Window
+    state: State
+    shared: list[Mask]
+    codings: list[int]
+
+
+@dataclass
 class Decoded:
-    """A group, what it decodes to, and whether the stored hash and means agree."""
+    """A group, its window, what it decodes to, and whether the stored hash and means agree."""
 
     record: Group
+    window: OpenWindow | None
     state: State
     frames: list[Picture]
     hash_matches: bool
     means_match: bool
 
 
-def initial_state(tensors: Tensors, seed: int) -> State:
+def initial_state(tensors: Tensors, model: Model) -> State:
     """Section 12.1."""
-    integers = network.initial_integers(tensors, seed)
+    integers = network.initial_integers(tensors, model.seed, model.origin)
     floats = [np.zeros(shape, np.uint32) for kind, shape, _ in tensors if kind == 1]
     return State(integers, [0] * len(integers), [np.zeros(q.shape, np.int64) for q in integers], floats)
 
@@ -77,23 +89,46 @@ def unpack_blob(data: bytes, size: int) -> tuple[bytes, int]:
     return payload, coding
 
 
-def apply(base: State, group: Group) -> State:
-    """The state after a group (section 12.2)."""
-    fresh = group.inheritance == 0
-    sections = dict(group.sections)
+def new_steps(base: State, data: bytes) -> list[int]:
+    """Step indices after a section STEPS (section 7.4)."""
+    cursor = Cursor(data)
+    steps = [old + cursor.svarint() for old in base.steps]
+    cursor.done()
+    need(all(-1024 <= step <= 256 for step in steps), "a step index")
+    return steps
+
+
+def add(integers: list[NDArray[np.int32]], residuals: list[NDArray[np.int32]]) -> list[NDArray[np.int32]]:
+    """Sums, within their bound."""
+    sums = [q + r for q, r in zip(integers, residuals, strict=True)]
+    need(all(int(np.abs(q).max()) < 2**24 for q in sums), "a sum of residuals is over 2^24 - 1")
+    return sums
+
+
+def apply_window(initial: State, record: Window) -> OpenWindow:
+    """The state that the groups of a window start from (section 12.4)."""
+    sections = record.sections
+    need(set(sections) == {STEPS, TABLES, SYMBOLS, MASK}, "a window has other sections than its four")
+    shared, mask_codings = decode_masks([tuple(q.shape) for q in initial.integers], sections[MASK])
+    need(sum(int(mask.sum()) for mask in shared) == record.shared, "the mask shares another number of elements")
+    steps = new_steps(initial, sections[STEPS])
+    residuals, codings = decode_integers(shared, [None] * len(shared), sections[TABLES], sections[SYMBOLS])
+    state = State(add(initial.integers, residuals), steps, initial.activity, initial.floats, codings)
+    return OpenWindow(record, state, shared, mask_codings)
+
+
+def apply(base: State, group: Group, shared: list[Mask] | None) -> State:
+    """The state after a group (section 12.2); shared: the masks of its window."""
+    fresh = group.inheritance in (NONE, WINDOW)
+    sections = group.sections
     need(TABLES in sections and SYMBOLS in sections, "a section is missing")
-    need(STEPS in sections or not fresh, "the section STEPS is missing")
-    steps = list(base.steps)
-    if STEPS in sections:
-        cursor = Cursor(sections[STEPS])
-        steps = [old + cursor.svarint() for old in steps]
-        cursor.done()
-        need(all(-1024 <= step <= 256 for step in steps), "a step index")
-    shapes = [tuple(q.shape) for q in base.integers]
+    need(MASK not in sections, "the section MASK has no tensor to fill")
+    need(STEPS in sections or group.inheritance != NONE, "the section STEPS is missing")
+    steps = new_steps(base, sections[STEPS]) if STEPS in sections else base.steps
+    coded = [~mask for mask in shared] if shared is not None else [np.ones(q.shape, np.bool_) for q in base.integers]
     classes = [None if fresh else context_classes(a) for a in base.activity]
-    residuals, codings = decode_integers(shapes, classes, sections[TABLES], sections[SYMBOLS])
-    integers = [q + r for q, r in zip(base.integers, residuals, strict=True)]
-    need(all(int(np.abs(q).max()) < 2**24 for q in integers), "a sum of residuals is over 2^24 - 1")
+    residuals, codings = decode_integers(coded, classes, sections[TABLES], sections[SYMBOLS])
+    integers = add(base.integers, residuals)
     activity = [update_activity(a, r) for a, r in zip(base.activity, residuals, strict=True)]
     floats, coding = base.floats, None
     need((BLOBS in sections) == bool(floats), "the section BLOBS is missing, or has no tensor to fill")
@@ -136,6 +171,7 @@ def decode(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Vid
     first = access_point(data, start) if start else 0
     networks: dict[int, Network] = {}
     state: State | None = None
+    window: OpenWindow | None = None
     for group in records:
         assert isinstance(group, Group)
         if group.number < first:
@@ -146,22 +182,30 @@ def decode(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Vid
         n = networks[model.index] = networks.get(model.index) or network.network(model, video)
         tensors = n.tensors(video)
         need(len(group.pts) <= n.longest, "more frames than the model has")
-        base = initial_state(tensors, model.seed) if group.inheritance == 0 else state
+        if group.window is None:
+            window = None
+        elif window is None or window.record is not group.window:
+            window = apply_window(initial_state(tensors, model), group.window)
+        base = state
+        if group.inheritance == NONE:
+            base = initial_state(tensors, model)
+        elif group.inheritance == WINDOW and window is not None:
+            base = window.state
         assert base is not None
-        state = apply(base, group)
+        state = apply(base, group, window.shared if window else None)
         if group.first_frame + len(group.pts) > start:
             values = weights(tensors, state)
             frames = [network.to_planes(n.rgb(video, values, t), video) for t in range(len(group.pts))]
             near = all(abs(a - b) <= 8 for a, b in zip(network.plane_means(frames), group.means, strict=True))
-            yield Decoded(group, state, frames, network.pixel_hash(frames) == group.pixel_hash, near)
+            yield Decoded(group, window, state, frames, network.pixel_hash(frames) == group.pixel_hash, near)
 
 
 def access_point(data: bytes, frame: int) -> int:
-    """The number of the last group with inheritance NONE that starts at or before `frame`."""
+    """The number of the last group with inheritance NONE or WINDOW that starts at or before `frame`."""
     best = 0
     try:
         for group in read(data):
-            if isinstance(group, Group) and group.inheritance == 0 and group.first_frame <= frame:
+            if isinstance(group, Group) and group.inheritance in (NONE, WINDOW) and group.first_frame <= frame:
                 best = group.number
     except Refused:
         pass  # `decode` meets it again

@@ -21,6 +21,7 @@ LARGEST = 2**24 - 1
 ZERO, SINGLE, ROWS, COLUMNS, CONTEXT = range(5)
 
 Integers = NDArray[np.int32]
+Mask = NDArray[np.bool_]
 Pair = tuple[int, int]
 
 
@@ -84,34 +85,41 @@ def scale_pair(scale: int, tail: int) -> Pair:
 
 
 def read_tables(
-    data: bytes, shapes: list[tuple[int, ...]], classes: list[NDArray[np.int64] | None]
-) -> tuple[int, int, list[list[Pair]], list[int]]:
-    """(K, escape order, the pair of every symbol of every tensor, coding ids) (section 9)."""
+    data: bytes, coded: list[Mask], classes: list[NDArray[np.int64] | None]
+) -> tuple[int, int, list[list[Pair]], list[int | None]]:
+    """(K, escape order, the pair of every symbol of every tensor, coding ids, None of nothing coded) (section 9)."""
     bits = Bits(data)
     code, order = bits.fixed(3), bits.fixed(5)
     need(code <= 5, "K code")
     need(order <= 23, "escape order")
     pairs: list[list[Pair]] = []
-    ids: list[int] = []
-    for shape, of_class in zip(shapes, classes, strict=True):
+    ids: list[int | None] = []
+    for mask, of_class in zip(coded, classes, strict=True):
+        places = np.flatnonzero(mask)
+        if not places.size:
+            pairs.append([])
+            ids.append(None)
+            continue
         coding = bits.fixed(3)
         need(coding <= CONTEXT, f"tensor coding {coding}", "feature")
         ids.append(coding)
-        size, columns = math.prod(shape), math.prod(shape[1:])
+        columns = math.prod(mask.shape[1:])
         if coding == ZERO:
             pairs.append([])
         elif coding == SINGLE:
-            pairs.append([read_pair(bits)] * size)
+            pairs.append([read_pair(bits)] * places.size)
         elif coding == CONTEXT:
             if of_class is None:
                 need(False, "CONTEXT coding without a history")
             assert of_class is not None
-            flat = of_class.reshape(-1).tolist()
+            flat = of_class.reshape(-1)[places].tolist()
             table = {c: read_pair(bits) for c in sorted(set(flat))}
             pairs.append([table[c] for c in flat])
         else:
-            lines = read_scales(bits, shape[0] if coding == ROWS else columns)
-            pairs.append([lines[i // columns if coding == ROWS else i % columns] for i in range(size)])
+            lines = (places // columns if coding == ROWS else places % columns).tolist()
+            present = sorted(set(lines))
+            table = dict(zip(present, read_scales(bits, len(present)), strict=True))
+            pairs.append([table[i] for i in lines])
     bits.finish()
     return K_OF_CODE[code], order, pairs, ids
 
@@ -125,14 +133,20 @@ def read_pair(bits: Bits) -> Pair:
 
 def read_scales(bits: Bits, count: int) -> list[Pair]:
     """The pairs of `count` rows or columns."""
-    tail, rice, scale = bits.fixed(4), bits.fixed(2), bits.fixed(6)
-    lines = [scale_pair(scale, tail)]
+    tail = bits.fixed(4)
+    return [scale_pair(scale, tail) for scale in read_indices(bits, count)]
+
+
+def read_indices(bits: Bits, count: int) -> list[int]:
+    """`count` indices in 0 .. 63, by their differences."""
+    rice, index = bits.fixed(2), bits.fixed(6)
+    indices = [index]
     for _ in range(count - 1):
         u = bits.rice(rice, 126)
-        scale += u // 2 if u % 2 == 0 else -(u + 1) // 2
-        need(0 <= scale < 64, "scale index")
-        lines.append(scale_pair(scale, tail))
-    return lines
+        index += u // 2 if u % 2 == 0 else -(u + 1) // 2
+        need(0 <= index < 64, "an index of a row or column")
+        indices.append(index)
+    return indices
 
 
 class Coder:
@@ -197,18 +211,22 @@ def arithmetic_decode(data: bytes, tables: list[list[int]]) -> list[int]:
     return symbols
 
 
+def read_blocks(cursor: Cursor, tables: list[list[int]]) -> list[int]:
+    """The symbols of all blocks, one for each cumulative table."""
+    symbols: list[int] = []
+    for start in range(0, len(tables), BLOCK):
+        symbols += arithmetic_decode(cursor.take(cursor.uvarint()), tables[start : start + BLOCK])
+    return symbols
+
+
 def decode_integers(
-    shapes: list[tuple[int, ...]], classes: list[NDArray[np.int64] | None], tables: bytes, symbols: bytes
-) -> tuple[list[Integers], list[int]]:
-    """The integers of all tensors, and their coding ids (section 9.4)."""
-    k_max, order, pairs, ids = read_tables(tables, shapes, classes)
-    flat = [pair for of_tensor in pairs for pair in of_tensor]
+    coded: list[Mask], classes: list[NDArray[np.int64] | None], tables: bytes, symbols: bytes
+) -> tuple[list[Integers], list[int | None]]:
+    """The integers of all tensors, 0 where not `coded`, and their coding ids (section 9.4)."""
+    k_max, order, pairs, ids = read_tables(tables, coded, classes)
     cursor = Cursor(symbols)
-    values: list[int] = []
-    for start in range(0, len(flat), BLOCK):
-        data = cursor.take(cursor.uvarint())
-        rows = [cumulative(z, d, k_max) for z, d in flat[start : start + BLOCK]]
-        values += [s - k_max - 1 for s in arithmetic_decode(data, rows)]
+    rows = [cumulative(z, d, k_max) for of_tensor in pairs for z, d in of_tensor]
+    values = [s - k_max - 1 for s in read_blocks(cursor, rows)]
     escapes = Bits(cursor.take(len(symbols) - cursor.at))
     for i, v in enumerate(values):
         if abs(v) > k_max:
@@ -216,9 +234,11 @@ def decode_integers(
             values[i] = v + more if v > 0 else v - more
     escapes.finish()
     out, at = [], 0
-    for shape, of_tensor in zip(shapes, pairs, strict=True):
-        part = values[at : at + len(of_tensor)] or [0] * math.prod(shape)
-        out.append(np.array(part, dtype=np.int32).reshape(shape))
+    for mask, of_tensor in zip(coded, pairs, strict=True):
+        residual = np.zeros(mask.shape, np.int32)
+        if of_tensor:
+            residual[mask] = values[at : at + len(of_tensor)]
+        out.append(residual)
         at += len(of_tensor)
     return out, ids
 

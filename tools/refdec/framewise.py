@@ -10,7 +10,7 @@ from .container import Video, cap, need
 from .layers import Real, Tensors, convolve, gelu, pixel_shuffle
 
 RADIUS = 32
-RANGES = {"group": 256, "width": 8192, "stem": 8192, "embedding": 256, "levels": 128, "space": 16, "lower": 8192}
+RANGES = {"group": 4096, "width": 8192, "stem": 8192, "embedding": 256, "levels": 128, "space": 16, "lower": 8192}
 
 
 def matrix(outputs: int, inputs: int) -> Tensors:
@@ -35,7 +35,7 @@ class FrameWise:
     """What the three share: values of the configuration before `lower`, then the stages."""
 
     fields: tuple[str, ...]  # names of the values before `lower`, for checks
-    longest = 256
+    longest = 4096
 
     def __init__(self, *config: int) -> None:
         self.config = dict(zip((*self.fields, "lower", "reduction"), config))  # noqa: B905  (strides follow)

@@ -35,8 +35,10 @@ def network(model: Model, video: Video) -> Network:
     return n
 
 
-def initial_integers(tensors: Tensors, seed: int) -> list[NDArray[np.int32]]:
-    """Section 12.1, one value at a time."""
+def initial_integers(tensors: Tensors, seed: int, origin: int) -> list[NDArray[np.int32]]:
+    """Section 12.1, one value at a time; zeros with origin ZERO."""
+    if origin == 1:
+        return [np.zeros(shape, np.int32) for kind, shape, _ in tensors if kind == 0]
     out, i = [], 0
     for kind, shape, radius in tensors:
         if kind == 0:

@@ -25,13 +25,13 @@ class Nirvana:
     block_channels: int
     omega: int
     conv_float: int
-    longest = 256
+    longest = 4096
 
     def check(self, video: Video) -> None:
         """Section 14.1."""
         most = min(256, -(-max(video.width, video.height) // 2) * 2)
         need(2 <= self.patch <= most and self.patch % 2 == 0, "patch")
-        need(1 <= self.group <= 256 and 1 <= self.width <= 8192 and 1 <= self.depth <= 64, "group, width or depth")
+        need(1 <= self.group <= 4096 and 1 <= self.width <= 8192 and 1 <= self.depth <= 64, "group, width or depth")
         need(2 <= self.channels <= 256 and self.channels % 2 == 0 and 1 <= self.block_channels <= 256, "channels")
         need(1 <= self.omega <= 1000 and self.conv_float <= 1, "omega or conv_float")
 
