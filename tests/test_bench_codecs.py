@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from absence import absent
 from bench_samples import TINY, write_y4m
+from bitstream_samples import spans
 
 from nvcodec.bench import process
 from nvcodec.bench.codecs import NAMES, parse
@@ -121,6 +122,18 @@ def test_our_settings_reach_the_encoder(source, tmp_path):
     assert (settings["lam"], settings["conv"], settings["threads"], settings["bpp"]) == (0.001, "float", 1, None)
 
 
+def test_our_windows_are_part_of_their_first_group(source, tmp_path):
+    task, stream = encode(parse(TINY + ",share=0.5,inherit=previous,min_window=0.16"), source, tmp_path)
+    sizes = {
+        kind: sum(e - s for k, s, e in spans(task.target.read_bytes()) if k == kind) for kind in (b"GRUP", b"WNDW")
+    }
+    assert stream.payload == sum(sizes.values()) and sizes[b"WNDW"] > 0
+    assert [group["inheritance"] for group in stream.groups] == ["window"] + ["window_previous"] * 4
+    assert [group["window"] is None for group in stream.groups] == [False] + [True] * 4
+    assert stream.groups[0]["window"]["bytes"] == sizes[b"WNDW"]
+    assert parse("nvcodec:fast,model=nerv,monolithic=1")._options["monolithic"] is True
+
+
 def test_x264_leaves_no_note_of_itself(source, tmp_path):
     task, _ = encode(there("x264:veryfast"), source, tmp_path)
     assert b"x264" not in task.target.read_bytes()
@@ -163,6 +176,8 @@ def test_a_worker_that_imports_torch_would_charge_it_to_others(source, tmp_path)
         ("nvcodec:fast,bpp=1", "no option bpp"),
         ("nvcodec:fast,width=wide", "width=wide is not a number"),
         ("nvcodec:fast,width=0", "--width 0 is not in"),
+        ("nvcodec:fast,monolithic=yes", "monolithic=yes is not a number"),
+        ("nvcodec:fast,mask=best", "--mask best is none of: fisher, layers"),
     ],
 )
 def test_what_is_no_codec(text, message):

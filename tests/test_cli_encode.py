@@ -10,30 +10,32 @@ from cli_samples import one_error
 from nvc_samples import tiny_nvc
 
 from nvcodec.cli import encode as encode_command
-from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress
+from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress, Scan, WindowReport
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import DeviceError, SelfCheckError
 
 pytest_plugins = ("cli_fixtures",)
 
-PLAN = Plan(23, 18, 7, 4, "nirvana", {"patch": 8}, 451, 100, 20, 160, 0.3, 75.0, "cpu")
+PLAN = Plan(23, 18, 7, 4, 0, "nirvana", {"patch": 8}, 451, 100, 20, 160, 0.3, 75.0, "cpu")
 GROUP = GroupReport(
-    0, 0, True, 0, 2, 31.5, (31.0, 32.0), (33.0, float("inf"), 40.0), 31.5, 31.4, 211, {"symbols": 150, "headers": 61},
-    {"stem": 9.0}, 2.0, 1e-4, 100, 1.0, 0.1, 0.1,
+    0, 0, True, "none", 0, 2, 31.5, (31.0, 32.0), (33.0, float("inf"), 40.0), 31.5, 31.4, 211,
+    {"symbols": 150, "headers": 61}, {"stem": 9.0}, 2.0, 1e-4, 100, 1.0, 0.1, 0.1,
 )  # fmt: skip
+SHARED = WindowReport(3, 100, 200, 340, 20, {"stem": 100}, 0.5)
+SCAN = Scan(100, 700)
 PROGRESS = Progress(0, 4, 50, 100, 30.0, None, 5000.0, 70.0)
 
 
 class Encoder:
     """Stands in for nvcodec.api.encode: remembers what it was asked for, and says and leaves what it was told to."""
 
-    def __init__(self, notes=(), fails=None, leaves=None):
-        self.notes, self.fails, self.leaves = notes, fails, leaves
+    def __init__(self, notes=(), fails=None, leaves=None, events=(SCAN, PLAN, PROGRESS, GROUP)):
+        self.notes, self.fails, self.leaves, self.events = notes, fails, leaves, events
         self.asked = None
 
     def __call__(self, source, target, settings, *, observer, **options):
         self.asked = (source, target, settings, options)
-        for event in (PLAN, PROGRESS, GROUP):
+        for event in self.events:
             observer(event)
         if self.leaves:
             path, content = self.leaves
@@ -65,6 +67,8 @@ def test_every_setting_has_a_flag_and_reaches_the_encoder(run, encoder):
     values = {
         "preset": "fast", "bpp": 0.25, "model": "nirvana", "patch": 16, "group": 5, "width": 32, "depth": 2,
         "channels": 6, "block_channels": 7, "conv": "float", "steps_first": 11, "steps_next": 12,
+        "prune": 0.25, "share": 0.5, "mask": "layers", "share_training": "sequential", "inherit": "previous",
+        "scene_threshold": 0.5, "min_window": 1.5, "max_window": 6,
         "keyint": 3, "chains": 2, "jobs": 2, "engine": "ray", "seed": 9, "device": "cpu", "threads": 1,
     }  # fmt: skip
     fake = encoder()
@@ -74,11 +78,21 @@ def test_every_setting_has_a_flag_and_reaches_the_encoder(run, encoder):
     assert settings == EncodeSettings(**values, start=4, stop=9)
     assert options == {"force": False, "resume": True, "in_place": True}
     others = {"psnr": 33.0, "lam": 1e-5, "chunk": 2.5, "parameters": 1000}
-    named = {*values, *others, "start", "stop"}
+    named = {*values, *others, "monolithic", "start", "stop"}
     assert named == {field.name for field in dataclasses.fields(EncodeSettings)}
     for name, value in others.items():
         assert run("encode", "in.mp4", "out.nvc", encode_command.flag(name), value)[0] == 0
         assert fake.asked[2] == EncodeSettings(**{name: value})
+    assert run("encode", "in.mp4", "out.nvc", "--monolithic")[0] == 0
+    assert fake.asked[2] == EncodeSettings(monolithic=True)
+
+
+def test_help_names_every_setting(run):
+    code, out, _ = run("encode", "--help")
+    flags = {encode_command.flag(field.name) for field in dataclasses.fields(EncodeSettings)} - {"--start", "--stop"}
+    assert code == 0 and all(f"\n  {name} " in out.replace("-q, ", "") for name in flags)
+    assert set(encode_command.HELP) == {f.name for f in dataclasses.fields(EncodeSettings)} - {"start", "stop"}
+    assert "[fisher|layers|random|variance|difference]" in out and "[0<=x<=1]" in out
 
 
 def test_defaults_are_those_of_the_library(run, encoder):
@@ -93,7 +107,12 @@ def test_defaults_are_those_of_the_library(run, encoder):
         ["--patch", "0"], ["--patch", "1.5"], ["--bpp", "0"], ["--bpp", "nan"], ["--psnr", "1000"], ["--seed", "-1"],
         ["--lambda", "2"], ["--preset", "quick"], ["--conv", "int8"], ["--bpp", "1", "--psnr", "30"], ["--nothing"],
         ["--frames", "5:2"], ["--width", "99999"], ["more"], ["--group", "4", "--chunk", "1"],
-        ["--width", "8", "--parameters", "100"], ["--model", "nerf"],
+        ["--width", "8", "--parameters", "100"], ["--model", "nerf"], ["--share", "1.5"], ["--share", "nan"],
+        ["--share", "all"], ["--mask", "best"], ["--share-training", "later"], ["--inherit", "window"],
+        ["--prune", "1"], ["--prune", "-0.1"], ["--scene-threshold", "0"], ["--min-window", "-1"],
+        ["--max-window", "-1"], ["--max-window", "1.5"], ["--monolithic", "--share", "0.5"],
+        ["--monolithic", "--group", "4"], ["--monolithic", "--chunk", "2"], ["--monolithic", "--chains", "2"],
+        ["--monolithic", "yes"], ["--share", "0", "--inherit", "previous"],
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be(run, encoder, options):
@@ -126,7 +145,17 @@ def test_encode_on_a_terminal_rewrites_one_line(run, encoder, monkeypatch):
     encoder()
     code, _, err = run("encode", "in.mp4", "out.nvc")
     assert code == 0 and "\r\x1b[Kgroup 1/4  step 50/100  30.00 dB" in err and err.endswith("\r\x1b[K")
+    assert "\r\x1b[Klooking for scene changes: frame 100/700" in err
     assert "group 0 (random access)" not in err
+
+
+def test_windows_have_a_line(run, encoder):
+    plan, group = dataclasses.replace(PLAN, windows=2), dataclasses.replace(GROUP, number=2, window=SHARED)
+    encoder(events=[plan, PROGRESS, group])
+    lines = run("encode", "in.mp4", "out.nvc")[2].splitlines()
+    assert "video: 23x18, 7 frames in 4 groups, 2 windows with shared parameters" in lines
+    shown = lines.index("window of groups 2..4: 100 of 200 parameters shared, 340 bytes, 20 of them mask")
+    assert lines[shown + 1].startswith("group 2 (random access): ")
 
 
 def test_quiet(run, encoder):
@@ -138,9 +167,13 @@ def test_encode_json(run, encoder):
     encoder()
     code, out, _ = run("encode", "in.mp4", "out.nvc", "--json", "--quiet")
     events = [json.loads(line) for line in out.splitlines()]
-    assert code == 0 and [event["event"] for event in events] == ["plan", "progress", "group", "report"]
-    assert events[2]["psnr_planes"] == [33.0, None, 40.0], "JSON has no infinity"
-    assert events[3]["bytes"] == 1000
+    assert code == 0 and [event["event"] for event in events] == ["scan", "plan", "progress", "group", "report"]
+    assert events[3]["psnr_planes"] == [33.0, None, 40.0], "JSON has no infinity"
+    assert events[4]["bytes"] == 1000
+    encoder(events=[dataclasses.replace(GROUP, window=SHARED)])
+    _, out, _ = run("encode", "in.mp4", "out.nvc", "--json", "--quiet")
+    window = json.loads(out.splitlines()[0])["window"]
+    assert window == dataclasses.asdict(SHARED)
 
 
 def test_report(run, encoder):

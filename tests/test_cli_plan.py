@@ -103,8 +103,8 @@ def test_threshold_and_limits(run, cuts):
     assert spans(found) == [[(0, 14), (14, 14), (28, 14)]] and found["max_window_chunks"] == 0
     assert found["next_best"]["frame"] in (N, 2 * N)
     assert "windows of at least 50 frames; scene" in run("plan", cuts, "--max-window", 0)[1]
-    code, _, err = run("plan", cuts, "--chunk", 20)
-    assert code == 0 and err == "nvc: note: a chunk has at most 256 frames of this size\n"
+    code, _, err = run("plan", cuts, "--chunk", 200)
+    assert code == 0 and err == "nvc: note: a chunk has at most 4,096 frames of this size\n"
 
 
 def test_errors(run, cuts):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clip_fixtures import write_clip
+from clip_samples import write_clip
 
 from nvcodec.bitstream.container import Reader
 from nvcodec.decode.decoder import Check, Decoder

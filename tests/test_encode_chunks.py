@@ -1,6 +1,7 @@
 """Encodes with the frame-wise networks by all the ways to ask: seconds, rates, parameters, a PSNR, chains, commands."""
 
 import dataclasses
+import json
 import os
 
 import pytest
@@ -55,6 +56,30 @@ def test_a_psnr_is_reached(small_clip, tmp_path):
 def test_options_of_other_models_are_one_line(run, small_clip, options):
     code, out, err = run("encode", small_clip, "a.nvc", "-q", *options)
     assert (code, out) == (2, "") and options[-2] in one_error(err) and os.listdir() == []
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [("--share 0.5 --group 4 --max-window 2 --min-window 1", "windows of at least 25 frames do not fit"),
+     ("--monolithic --share 0.5", "--share"), ("--monolithic --group 4", "--group"),
+     ("--share 0 --inherit previous", "--inherit previous")],
+)  # fmt: skip
+def test_windows_that_cannot_be_are_one_line(run, small_clip, options, words):
+    code, out, err = run("encode", small_clip, "a.nvc", "-q", "--model", "nerv", *options.split())
+    assert (code, out) == (2, "") and words in one_error(err) and os.listdir() == []
+
+
+def test_windows_as_commands(run, small_clip):
+    asked = "--model nerv --preset ultrafast --width 4 --steps-first 3 --group 4 --share 0.5 --min-window 0.1 --json"
+    code, out, _ = run("encode", small_clip, "a.nvc", *asked.split())
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and [e["event"] for e in events if e["event"] != "progress"] == [
+        "scan", "plan", "group", "group", "group", "report",
+    ]  # fmt: skip
+    assert events[1]["windows"] == 1 and events[0]["of"] == 11
+    assert [e["inheritance"] for e in events if e["event"] == "group"] == ["window"] * 3
+    assert "window" in run("info", "a.nvc")[1]
+    assert run("decode", "a.nvc", "md5:-", "--verify", "--frames", "5:9")[0] == 0
 
 
 def test_as_commands(run, small_clip):

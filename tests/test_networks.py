@@ -3,10 +3,11 @@
 from fractions import Fraction
 
 import pytest
+from layout_samples import planned
 
 from nvcodec.bitstream.registry import MODELS
 from nvcodec.encode.networks import NETWORKS, network_named
-from nvcodec.encode.plan import build_model, decide
+from nvcodec.encode.plan import build_model, decide, divide
 from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings
 from nvcodec.errors import UsageError
 from nvcodec.training.presets import PRESETS
@@ -14,6 +15,11 @@ from nvcodec.video import VideoInfo
 
 INFO = VideoInfo(320, 180, rate=Fraction(24))
 NAMES = sorted(NETWORKS)
+
+
+def decided(settings, frames, info=INFO):
+    """For a video of `frames` frames in one scene."""
+    return decide(settings, info, *planned(settings, info, frames))
 
 
 def test_every_model_of_the_registry_is_known():
@@ -33,7 +39,7 @@ def test_presets_are_one_axis(name):
 
 def test_the_papers_nirvana():
     network = NETWORKS["nirvana"]
-    decision = decide(EncodeSettings(preset="paper"), INFO, 9)
+    decision = decided(EncodeSettings(preset="paper"), 9)
     assert list(decision.values) == [32, 3, 512, 5, 16, 16, 30, 1] and not decision.sized
     paper = network.training("paper")
     assert (paper.steps_first, paper.steps_next, paper.lam) == (16000, 2000, 1e-4)
@@ -42,7 +48,7 @@ def test_the_papers_nirvana():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_decision_is_a_network(name, preset):
-    decision = decide(EncodeSettings(model=name, preset=preset), INFO, 100)
+    decision = decided(EncodeSettings(model=name, preset=preset), 100)
     model, record = build_model(EncodeSettings(model=name), decision, INFO)
     assert record.parameters == decision.size.total == sum(t.size for t in model.tensors)
     assert decision.config == record.settings and decision.group == record.settings["group"]
@@ -54,8 +60,8 @@ def test_parameters_are_the_most_that_there_may_be(name):
     sizes = []
     for most in (30_000, 60_000):
         settings = EncodeSettings(model=name, parameters=most)
-        decision = decide(settings, INFO, 50)
-        wider = decide(EncodeSettings(model=name, width=decision.width + 1), INFO, 50)
+        decision = decided(settings, 50)
+        wider = decided(EncodeSettings(model=name, width=decision.width + 1), 50)
         assert decision.size.total <= most < wider.size.total and not decision.sized
         sizes.append(decision.size.total)
     assert sizes[0] < sizes[1]
@@ -63,9 +69,22 @@ def test_parameters_are_the_most_that_there_may_be(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_rate_decides_the_width(name):
-    widths = [decide(EncodeSettings(model=name, bpp=bpp), INFO, 120).width for bpp in (0.1, 0.3, 1.0)]
+    widths = [decided(EncodeSettings(model=name, bpp=bpp), 120).width for bpp in (0.1, 0.3, 1.0)]
     assert widths == sorted(set(widths))
-    assert decide(EncodeSettings(model=name), INFO, 120).sized
+    assert decided(EncodeSettings(model=name), 120).sized
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_groups_may_share(name):
+    """Quantised tensors that are not of single frames; sizes count them."""
+    for conv in ("quantised", "float") if name == "nirvana" else (None,):
+        settings = EncodeSettings(model=name, conv=conv, share=0.5, width=8)
+        decision = decided(settings, 100)
+        model, _ = build_model(settings, decision, INFO)
+        kept = {t.name for t in model.tensors if not NETWORKS[name].shares(t)}
+        convolutions = {"block.weight", "block.bias", "head.weight", "head.bias"} if conv == "float" else set()
+        assert kept == ({"embedding"} & {t.name for t in model.tensors}) | convolutions
+        assert decision.size.shareable == sum(t.size for t in model.tensors if t.name not in kept)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,10 +94,10 @@ def test_options_that_a_model_does_not_have(name):
     for option, value in values.items():
         settings = EncodeSettings(model=name, **{option: value})
         if option in NETWORKS[name].options:
-            decide(settings, INFO, 9)
+            assert divide(settings, INFO, 9)
         else:
             with pytest.raises(UsageError, match=f"{name} has no option --{option.replace('_', '-')}"):
-                decide(settings, INFO, 9)
+                divide(settings, INFO, 9)
 
 
 def test_settings_that_say_the_same_twice():
@@ -89,7 +108,7 @@ def test_settings_that_say_the_same_twice():
 
 def test_a_group_that_is_asked_for_does_not_follow_the_length():
     """Chains of one encode have one network, however short the last of them is."""
-    assert decide(EncodeSettings(group=6), INFO, 5).group == 6
-    assert decide(EncodeSettings(), INFO, 5).group == 5
+    assert decided(EncodeSettings(group=6), 5).group == 6
+    assert decided(EncodeSettings(), 5).group == 5
     with pytest.raises(UsageError, match="at most 64"):
-        decide(EncodeSettings(group=65), VideoInfo(3840, 2160), 100)
+        divide(EncodeSettings(group=65), VideoInfo(3840, 2160), 100)

@@ -1,16 +1,14 @@
 """Which frames are encoded together, and how large the network is."""
 
 import math
-from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nvcodec.errors import UsageError
-from nvcodec.limits import MAX_GROUP_FRAMES, MAX_GROUP_PIXELS
-from nvcodec.planning.groups import chain_ranges, chunk_frames, grouped, is_random_access
-from nvcodec.planning.sizing import MAX_WIDTH, BitCosts, Size, expected_bits, largest_width
+from nvcodec.planning.groups import chain_ranges, grouped, is_random_access
+from nvcodec.planning.sizing import MAX_WIDTH, BitCosts, Census, Size, expected_bits, largest_width
 from nvcodec.planning.strides import strides_for
 
 
@@ -41,27 +39,39 @@ def test_random_access_points():
 
 
 def network(width):
-    return Size(100 * width + width * width, width * width)
+    return Size(100 * width + width * width, width * width, width * width // 2)
 
 
-@given(st.floats(1e3, 1e8), st.integers(1, 60), st.integers(1, 4))
-def test_width_is_the_largest_that_fits(bits, groups, least):
+CENSUSES = st.builds(
+    Census, st.integers(1, 9), st.integers(0, 60), st.integers(0, 9), st.integers(0, 9), st.integers(0, 3),
+    st.floats(0, 1),
+)  # fmt: skip
+
+
+@given(st.floats(1e3, 1e8), CENSUSES, st.integers(1, 4))
+def test_width_is_the_largest_that_fits(bits, census, least):
     costs = BitCosts()
-    width = largest_width(lambda w: expected_bits(network(w), groups, 1, costs) <= bits, least)
+    width = largest_width(lambda w: expected_bits(network(w), census, costs) <= bits, least)
     assert least <= width <= MAX_WIDTH
     if width > least:
-        assert expected_bits(network(width), groups, 1, costs) <= bits
+        assert expected_bits(network(width), census, costs) <= bits
     if width < MAX_WIDTH:
-        assert expected_bits(network(width + 1), groups, 1, costs) > bits
+        assert expected_bits(network(width + 1), census, costs) > bits
 
 
-def test_chunks_have_the_seconds_that_are_asked_for():
-    assert chunk_frames(5.0, Fraction(24), 320 * 180) == 120
-    assert chunk_frames(5.0, Fraction(30000, 1001), 320 * 180) == 150
-    assert chunk_frames(0.01, Fraction(24), 320 * 180) == 1
-    assert chunk_frames(5.0, Fraction(120), 1920 * 1080) == MAX_GROUP_FRAMES
-    assert chunk_frames(5.0, Fraction(60), 3840 * 2160) == MAX_GROUP_PIXELS // (3840 * 2160) == 64
-    assert chunk_frames(2.0, None, 100) == 50
+def test_what_groups_of_each_kind_cost():
+    """Of 100 parameters 60 follow the content, and 80 may be shared."""
+    size, costs = Size(100, 60, 80), BitCosts(fresh=8.0, moving=3.0, settled=0.5, mask=0.25)
+    moving = 60 * 3 + 40 * 0.5
+    assert expected_bits(size, Census(2, 3), costs) == 2 * 800 + 3 * moving
+    # half of the shareable ones once for the window, with the mask; 60 parameters are left for each group, whatever it
+    # is coded against: groups that are trained together are no more alike than others
+    window = 40 * 8 + 80 * 0.25
+    assert expected_bits(size, Census(0, leaders=3, windows=1, share=0.5), costs) == pytest.approx(3 * 60 * 8 + window)
+    chained = expected_bits(size, Census(1, leaders=1, followers=2, windows=1, share=0.5), costs)
+    assert chained == pytest.approx(800 + 3 * 60 * 8 + window)
+    census = Census(1, 2, 3, 4, 5)
+    assert (census.groups, census.random_access) == (10, 4)
 
 
 @pytest.mark.parametrize(

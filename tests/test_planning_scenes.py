@@ -324,7 +324,8 @@ def test_the_rule_of_a_video():
     info = VideoInfo(1280, 720, rate=Fraction(30000, 1001))
     assert rule_for(info) == WindowRule(150, 60, MAX_CHUNKS)
     assert rule_for(VideoInfo(1280, 720)) == WindowRule(125, 50, MAX_CHUNKS), "25 frames per second if it does not say"
-    assert rule_for(info, seconds=10).chunk == limits.MAX_GROUP_FRAMES
+    assert rule_for(info, seconds=1000).chunk == limits.MAX_GROUP_PIXELS // (1280 * 720)
+    assert rule_for(VideoInfo(64, 64), seconds=1000).chunk == limits.MAX_GROUP_FRAMES
     assert rule_for(VideoInfo(8192, 4096)).chunk == 16, "as many pixels as a group may have"
     assert rule_for(info, frames=6, max_chunks=3) == WindowRule(6, 9, 3), "a default minimum that fits"
     assert rule_for(info, frames=6, max_chunks=0) == WindowRule(6, 60, 0)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fit_samples import Pictures, alone, setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,49 +14,17 @@ from nvcodec.entropy import tables
 from nvcodec.entropy.tensors import IntegerTensor, code_length
 from nvcodec.errors import UsageError
 from nvcodec.models import weights
-from nvcodec.models.nirvana import Nirvana, NirvanaConfig
-from nvcodec.training.fit import FitResult, FitSettings, fit, initial_parameters, pictures, schedule
+from nvcodec.training.fit import FitResult, Member, fit, pictures, schedule
 from nvcodec.training.optim import Optimizer, orthogonalise
 from nvcodec.training.presets import PRESETS, check_preset
 from nvcodec.training.rate import K_MAX, ResidualRate
 from nvcodec.training.search import fit_to_psnr
-
-CONFIG = NirvanaConfig(patch=8, group=2, width=12, depth=2, channels=4, block_channels=4)
-
-
-def picture(height=24, width=32, frames=2):
-    """Smooth colours with an edge that moves: (T, 3, H, W) in [0, 1]."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    out = []
-    for t in range(frames):
-        edge = (x > 0.4 + 0.05 * t).float()
-        out.append(torch.stack((0.2 + 0.5 * x, 0.5 * y + 0.3 * edge, 0.5 + 0.4 * torch.sin(6 * x + 4 * y))))
-    return torch.stack(out)
-
-
-class Pictures:
-    """The target of a fit: cells (cells, T, 3, h, w), and which places were asked for."""
-
-    def __init__(self, cells):
-        self.cells, self.count = cells, cells.shape[1]
-        self.asked = []
-
-    def __call__(self, frames):
-        self.asked.append(list(frames))
-        return self.cells[:, list(frames)]
-
-
-def setting(seed=0, frames=2):
-    video = picture(frames=frames)
-    model = Nirvana(replace(CONFIG, group=frames), 24, 32)
-    base = weights.initial_latents(model.tensors, seed)
-    target = Pictures(model.arrange(video).contiguous())
-    return model, base, initial_parameters(model.tensors, base, seed), target, model.mask()
+from nvcodec.training.settings import FitSettings
 
 
 def run(how, start=None, watch=lambda *_: None):
     model, base, scratch, target, mask = setting()
-    return fit(model, start or scratch, base, target, mask, how, watch)
+    return alone(model, start or scratch, base, target, mask, how, watch)
 
 
 @settings(max_examples=30, deadline=None)
@@ -134,7 +103,7 @@ def test_training_that_makes_it_worse_is_undone(rate):
     before = run(FitSettings(60, lam=1e-5)).parameters
     seen = []
     how = FitSettings(20, muon=False, rate=rate, lam=1e-5)
-    result = fit(model, before, before.latents, target, mask, how, lambda *event: seen.append(event))
+    result = alone(model, before, before.latents, target, mask, how, lambda *event: seen.append(event))
     assert len(seen) < 20 or seen[-1][1] > seen[0][1], "the example is one that diverges"
     assert result.mse == pytest.approx(seen[0][1], rel=1e-4)
     for found, start in zip(result.parameters.latents, before.latents, strict=True):
@@ -146,7 +115,7 @@ def test_minibatches_that_make_it_worse_are_undone():
     model, _, _, target, mask = setting()
     before = run(FitSettings(60, lam=1e-5)).parameters
     how = FitSettings(20, muon=False, rate=30.0, lam=1e-5, frames_per_step=1)
-    result = fit(model, before, before.latents, target, mask, how, lambda *_: None)
+    result = alone(model, before, before.latents, target, mask, how, lambda *_: None)
     assert all(np.array_equal(a, b) for a, b in zip(result.parameters.latents, before.latents, strict=True))
 
 
@@ -201,13 +170,13 @@ def test_lambda_is_steered_to_a_budget():
 
     def following(budget):
         how = FitSettings(160, muon=False, rate=0.04, lam=1e-5, target_bits=budget)
-        return fit(model, before, before.latents, changed, mask, how, lambda *_: None)
+        return fit(model, [Member(before, before.latents, changed)], mask, how, lambda *_: None)
 
     free = following(None).bits
     held = following(0.6 * free)
     assert 0.4 * free < held.bits <= 0.6 * free * 1.05 and held.lam > 1e-5
-    assert held.bits == pytest.approx(code_length([IntegerTensor(q - p) for q, p in zip(held.parameters.latents,
-                                                   before.latents, strict=True)]), rel=0.1)  # fmt: skip
+    residuals = [q - p for q, p in zip(held.parameters[0].latents, before.latents, strict=True)]
+    assert held.bits == pytest.approx(code_length([IntegerTensor(r) for r in residuals]), rel=0.1)
 
 
 def test_bites_change_nothing_but_rounding(monkeypatch):
@@ -221,7 +190,7 @@ def test_frames_are_taken_in_epochs():
     orders = []
     for seed in (0, 0, 1):
         model, base, scratch, target, mask = setting(frames=5)
-        fit(model, scratch, base, target, mask, FitSettings(7, frames_per_step=2, seed=seed), lambda *_: None)
+        alone(model, scratch, base, target, mask, FitSettings(7, frames_per_step=2, seed=seed), lambda *_: None)
         steps, last = target.asked[:7], target.asked[7:10]
         assert last == [[0, 1], [2, 3], [4]], "the error in the end is of all frames"
         assert [len(places) for places in steps] == [2, 2, 1, 2, 2, 1, 2]
@@ -234,8 +203,8 @@ def test_frames_are_taken_in_epochs():
 def test_few_frames_at_a_time_learn_the_group():
     model, base, scratch, target, mask = setting(frames=4)
     how = FitSettings(160, frames_per_step=1, muon=False, rate=0.02, lam=1e-6)
-    result = fit(model, scratch, base, target, mask, how, lambda *_: None)
-    untrained = fit(model, scratch, base, target, mask, replace(how, iterations=1), lambda *_: None)
+    result = alone(model, scratch, base, target, mask, how, lambda *_: None)
+    untrained = alone(model, scratch, base, target, mask, replace(how, iterations=1), lambda *_: None)
     assert result.mse < 0.3 * untrained.mse
 
 
@@ -255,8 +224,7 @@ class TestSearch:
     """The search against a law that it does not know: PSNR falls and bits fall with lambda."""
 
     def result(self, lam, iterations):
-        template = run(FitSettings(1))
-        return replace(template, lam=lam, iterations=iterations, bits=1000 / (1 + lam * 1e4), seconds=1.0)
+        return FitResult((), 1000 / (1 + lam * 1e4), 0.0, lam, iterations, 1.0)
 
     def search(self, target, law):
         tried = []

@@ -17,8 +17,9 @@ from nvcodec import api
 from nvcodec.bitstream.registry import MODELS
 from nvcodec.cli.console import Console, count, decibels, duration, print_json, shares, to_json
 from nvcodec.cli.parse import WHOLE, FrameRange
-from nvcodec.encode.report import EncodeReport, Event, GroupReport, Plan, Progress
+from nvcodec.encode.report import EncodeReport, Event, GroupReport, Plan, Progress, Scan, WindowReport
 from nvcodec.encode.settings import BOUNDS, EncodeSettings, flag
+from nvcodec.encode.settings import CHOICES as SETTINGS_CHOICES
 from nvcodec.errors import NvcodecError, TargetError
 from nvcodec.training.presets import PRESETS
 
@@ -29,8 +30,8 @@ HELP = {
     "lam": "Rate: the paper's lambda, mean squared error per mean bit per coded integer.",
     "model": "Network.",
     "patch": "nirvana: samples on a patch's side, even.",
-    "group": "Frames in a group.",
-    "chunk": "nerv, hnerv, enerv: seconds of a group.  [default: 5]",
+    "group": "Frames in a group; at most so many where groups end at scene changes.",
+    "chunk": "nerv, hnerv, enerv: seconds of a group, at most.  [default: 5]",
     "width": "Outputs of nirvana's stem, channels of the others' first stage; by default solved from the rate.",
     "parameters": "Parameters that the network may have, instead of --width.",
     "depth": "nirvana: layers of the stem.",
@@ -39,6 +40,17 @@ HELP = {
     "conv": "nirvana: convolution parameters quantised, or float as in the paper.",
     "steps_first": "Iterations of a random-access group.",
     "steps_next": "Iterations of the other groups.",
+    "prune": "Part of the weights that training makes zero.",
+    "share": "Part of the parameters that the groups of a window have in common; 0 for windows that share nothing.",
+    "mask": "The score by which shared parameters are chosen.",
+    "share_training": "How a window is trained: shared parameters move in each group's turn; "
+    "once for all, as the paper has it; or groups come one after the other, and what they share stays.",
+    "inherit": "What of a group is not shared is coded against the group before, or not.  "
+    "[default: none with --share, else previous]",
+    "monolithic": "One group for the whole video.",
+    "scene_threshold": "The least score of a scene change; windows and chunks end there.",
+    "min_window": "Seconds of the shortest window.  [default: 2, at most half of the longest]",
+    "max_window": "Groups of the longest window; 0 for no limit.",
     "keyint": "Groups from one random-access group to the next; 0: only the first of each chain.",
     "chains": "Disjoint parts of the video that start from scratch.",
     "jobs": "Processes that work on chains at the same time.",
@@ -50,13 +62,12 @@ HELP = {
 CHOICES = {
     "preset": tuple(PRESETS),
     "model": tuple(entry.name for entry in MODELS.values()),
-    "conv": ("quantised", "float"),
-    "engine": ("local", "ray"),
+    **SETTINGS_CHOICES,
     "device": ("auto", "cpu", "cuda"),
 }
 # None does not mean: what the preset says
-OWN_DEFAULT = ("bpp", "psnr", "lam", "chunk", "width", "parameters", "threads")
-EVENTS = {Plan: "plan", Progress: "progress", GroupReport: "group", EncodeReport: "report"}
+OWN_DEFAULT = ("bpp", "psnr", "lam", "chunk", "width", "parameters", "share", "inherit", "min_window", "threads")
+EVENTS = {Scan: "scan", Plan: "plan", Progress: "progress", GroupReport: "group", EncodeReport: "report"}
 SUMMARIES = "\n".join(f"  {name:10} {summary}" for name, summary in PRESETS.items())
 
 
@@ -64,6 +75,8 @@ def _kind(field: dataclasses.Field[Any]) -> click.ParamType[Any]:
     """Type and bounds of a setting, from its annotation and the one table of bounds."""
     if field.name in CHOICES:
         return click.Choice(CHOICES[field.name])
+    if field.default is False:
+        return click.BOOL
     low, high = next((low, high) for name, low, high in BOUNDS if name == field.name)
     if "float" in str(field.type):
         return click.FloatRange(low, high)
@@ -81,7 +94,8 @@ def _settings_options(command: Callable[..., None]) -> Callable[..., None]:
             field.name,
             type=_kind(field),
             default=field.default,
-            show_default="by preset" if by_preset else field.default is not None,
+            is_flag=field.default is False,
+            show_default="by preset" if by_preset else field.default not in (None, False),
             help=HELP[field.name],
         )
         command = option(command)
@@ -158,7 +172,10 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         console = self._console
-        if isinstance(event, Plan):
+        if isinstance(event, Scan):
+            if console.live:
+                console.status(f"looking for scene changes: frame {event.frames}{_of(event.of)}")
+        elif isinstance(event, Plan):
             for line in _plan_lines(event):
                 console.line(line)
             for note in event.notes:
@@ -170,6 +187,8 @@ class _Lines:
                 self._shown = time.monotonic()
         elif isinstance(event, GroupReport):
             if not console.live:
+                if event.window:
+                    console.line(_window_line(event.number, event.window))
                 console.line(_group_line(event))
 
 
@@ -190,6 +209,8 @@ def _plan_lines(plan: Plan) -> list[str]:
     length = "length unknown"
     if plan.frames is not None and plan.groups is not None:
         length = f"{count(plan.frames, 'frame')} in {count(plan.groups, 'group')}"
+        if plan.windows:
+            length += f", {count(plan.windows, 'window')} with shared parameters"
     steps = f"{plan.steps_first} steps for a first group, {plan.steps_next} for others"
     cost = [f"{plan.steps:,} steps ({steps})" if plan.steps is not None else steps, f"on {plan.device}"]
     if plan.seconds is not None:
@@ -221,6 +242,12 @@ def _group_line(group: GroupReport) -> str:
         f"frames {group.first_frame}..{group.first_frame + group.frames - 1}, {decibels(group.psnr)} dB, "
         f"{group.bytes:,} bytes, {group.bpp:.3f} bpp, {duration(seconds)}"
     )
+
+
+def _window_line(number: int, window: WindowReport) -> str:
+    groups = f"groups {number}..{number + window.groups - 1}"
+    shared = f"{window.shared:,} of {window.shared_of:,} parameters"
+    return f"window of {groups}: {shared} shared, {window.bytes:,} bytes, {window.mask_bytes:,} of them mask"
 
 
 def _print_summary(report: EncodeReport) -> None:

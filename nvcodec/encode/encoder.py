@@ -11,7 +11,7 @@ import itertools
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,21 @@ import torch
 
 import nvcodec
 from nvcodec.bitstream.records import ModelRecord
+from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.device import choose_device
-from nvcodec.decode.state import State, apply, initial_state
 from nvcodec.encode import jobs
+from nvcodec.encode.chain import ChainEncoder, beginning
 from nvcodec.encode.group import GroupEncoder, Place
+from nvcodec.encode.layout import Division, Layout, by_layout, find_layout
 from nvcodec.encode.output import Output
-from nvcodec.encode.plan import Decision, build_model, decide, video_record
-from nvcodec.encode.rate_control import RateControl
-from nvcodec.encode.report import EncodeReport, GroupReport, Observer, Plan, Progress, silent
+from nvcodec.encode.plan import Decision, build_model, decide, divide, video_record
+from nvcodec.encode.report import EncodeReport, GroupReport, Observer, Plan, Scan, silent
 from nvcodec.encode.settings import EncodeSettings
-from nvcodec.errors import DeviceError, SourceError
+from nvcodec.errors import DeviceError, SourceError, UsageError
 from nvcodec.media.base import Source
 from nvcodec.media.source import open_source
-from nvcodec.metrics import bpp, mean, psnr_from_mse
+from nvcodec.metrics import bpp, mean
 from nvcodec.models.base import Backbone
-from nvcodec.planning.groups import grouped, is_random_access
-from nvcodec.training.fit import Parameters, Watch, initial_parameters
 from nvcodec.training.search import TYPICAL_COST
 from nvcodec.video import Frame, VideoInfo
 
@@ -43,6 +42,8 @@ PROBE_BPP = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # what networks are sized for 
 PROBE_PART = 3  # a probe has this part of the first group's iterations
 PROBE_HEADROOM = 1.0  # dB that the rest of the iterations are trusted to bring
 TIMED_STEPS = 3
+
+_Unit = list[Sequence[Frame]]  # frames by group
 
 
 def encode(
@@ -59,16 +60,40 @@ def encode(
 
     Every group is decoded from its bytes before it counts; the report's numbers are those of the file. An interrupted
     encode leaves what is finished in `target`.part (in `target` itself when in_place), decodable, and `resume` goes on
-    with it to the same file as if nothing had happened. The observer is told the Plan, Progress while a group is
+    with it to the same file as if nothing had happened. The observer is told how far the Scan for scene changes is,
+    where there is one, the Plan, Progress while a group is
     trained, a GroupReport for each group and the EncodeReport, which is returned too.
 
     Raises SourceError, TargetError, UsageError, DeviceError and SelfCheckError of nvcodec.errors.
     """
-    settings = settings or EncodeSettings()
+    return encode_part(
+        source,
+        target,
+        settings or EncodeSettings(),
+        None,
+        force=force,
+        resume=resume,
+        in_place=in_place,
+        observer=observer,
+    )
+
+
+def encode_part(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    settings: EncodeSettings,
+    divided: tuple[Division, Layout | None] | None,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    in_place: bool = False,
+    observer: Observer = silent,
+) -> EncodeReport:
+    """As `encode`, for a part of a video whose division is known already."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     with open_source(source) as video:
-        run = _Run(video, str(source), Path(target), settings, observer)
+        run = _Run(video, str(source), Path(target), settings, divided, observer)
         try:
             return run.encode(force=force, resume=resume, in_place=in_place)
         except torch.cuda.OutOfMemoryError as error:
@@ -79,7 +104,13 @@ class _Run:
     """One encode."""
 
     def __init__(
-        self, source: Source, source_name: str, target: Path, settings: EncodeSettings, observer: Observer
+        self,
+        source: Source,
+        source_name: str,
+        target: Path,
+        settings: EncodeSettings,
+        divided: tuple[Division, Layout | None] | None,
+        observer: Observer,
     ) -> None:
         self.source, self.source_name, self.target = source, source_name, target
         self.settings, self.observer = settings, observer
@@ -87,26 +118,35 @@ class _Run:
         self.pixels = self.info.width * self.info.height
         self.device = choose_device(settings.device)
         self.digest = source.digest()
+        self.frames: int | None = None  # what the source says, where the layout is still to be found
+        self.layout: Layout | None = None
+        if divided is None:
+            self.division, self.frames = divide(settings, source.info, source.frame_count)
+        else:
+            self.division, self.layout = divided
 
     def encode(self, *, force: bool, resume: bool, in_place: bool) -> EncodeReport:
         began = time.perf_counter()
-        batches = self._groups()
-        first = next(batches, None)
-        if first is None:
-            raise SourceError(f"{self.source_name} has no frames from {self.settings.start} on")
         output = Output.open(self.target, self._fingerprint(), force=force, resume=resume, in_place=in_place)
         frames_before = output.writer.frames
         try:
-            decision = self._decide(first, output)
+            self._look()
+            units = self._units()
+            ahead = list(itertools.islice(units, 1))
+            if not ahead:
+                raise SourceError(f"{self.source_name} has no frames from {self.settings.start} on")
+            decision = self._decide(ahead[0][0], output)
             model, record = build_model(self.settings, decision, self.info)
-            plan = self._plan(decision, model, first)
+            plan = self._plan(decision, model, ahead[0][0])
             self.observer(plan)
             if not output.writer.bytes_written:
                 self._start_file(output, record)
-            if self.settings.chains > 1 and decision.stop is not None:
+            if self.settings.chains > 1:
+                ahead.clear()
                 jobs.encode_chains(self.source_name, self.settings, decision, output, self.observer)
             else:
-                self._encode_groups(itertools.chain([first], batches), decision, model, output)
+                chain = ChainEncoder(model, record, self.info, self.device, self.settings, decision)
+                chain.encode(_given(ahead, units), output, self.observer)
             output.finish()
         except BaseException:
             output.leave()
@@ -121,15 +161,31 @@ class _Run:
         settings = {k: v for k, v in asdict(self.settings).items() if k not in ignored}
         return {"version": nvcodec.__version__, "source": self.digest, **settings}
 
-    def _groups(self) -> Iterator[list[Frame]]:
-        """Groups of the frames that were asked for, from the first one."""
+    def _look(self) -> None:
+        """Find the layout, where that is possible before the work starts."""
+        if self.layout is None and self.frames is not None:
+            self.layout = find_layout(
+                self.source_name,
+                self.settings,
+                self.info,
+                self.division,
+                self.frames,
+                lambda done: self.observer(Scan(done, self.frames)),
+            )
+        if self.settings.chains > 1 and self.layout is None:
+            raise UsageError("--chains needs a source that can be read more than once")
+
+    def _units(self) -> Iterator[list[Sequence[Frame]]]:
+        """The frames that were asked for, by unit and group, from the first one."""
         frames = itertools.islice(iter(self.source), self.settings.start, self.settings.stop)
-        return grouped(frames, self._decision().group)
+        if self.division.rule is None or self.layout is None:
+            return self.division.units(frames, self.info)
+        return by_layout(frames, self.layout)
 
     def _decision(self, sizing_bpp: float | None = None) -> Decision:
-        return decide(self.settings, self.info, self.source.frame_count, sizing_bpp)
+        return decide(self.settings, self.info, self.division, self.layout, sizing_bpp)
 
-    def _decide(self, first: list[Frame], output: Output) -> Decision:
+    def _decide(self, first: Sequence[Frame], output: Output) -> Decision:
         """The network; where a PSNR is asked for, the smallest that comes near it on the first group."""
         decision = self._decision()
         if self.settings.psnr is None or not decision.sized:
@@ -145,17 +201,16 @@ class _Run:
                 break
         return decision
 
-    def _probe(self, decision: Decision, frames: list[Frame]) -> GroupReport:
+    def _probe(self, decision: Decision, frames: Sequence[Frame]) -> GroupReport:
         """The first group under a network, in the iterations that `decision` gives it; nothing is written."""
         model, record = build_model(self.settings, decision, self.info)
         encoder = GroupEncoder(model, self.info, video_record(self.info), self.device, None)
-        base = initial_state(model.tensors, record.seed)
-        start = initial_parameters(model.tensors, base.latents, self.settings.seed)
+        base, start = beginning(model, record)
         how = decision.fit_settings(True, decision.training.lam, None, self.settings.seed)
-        place = Place(0, 0, 0, 0, True)
+        place = Place(0, 0, 0, 0, Inheritance.NONE)
         return encoder.encode(frames, place, base, start, how, lambda *_: None).report
 
-    def _plan(self, decision: Decision, model: Backbone, first: list[Frame]) -> Plan:
+    def _plan(self, decision: Decision, model: Backbone, first: Sequence[Frame]) -> Plan:
         """What it will cost; the time from a few steps on the first group."""
         self._probe(replace(decision, steps_first=1), first)  # the first step of a process takes longer than others
         timed = self._probe(replace(decision, steps_first=TIMED_STEPS), first)
@@ -171,6 +226,7 @@ class _Run:
             height=self.info.height,
             frames=decision.frames,
             groups=decision.groups,
+            windows=decision.census.windows if decision.layout else None,
             model=self.settings.model,
             config=decision.config,
             parameters=decision.size.total,
@@ -184,51 +240,15 @@ class _Run:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        audio = ("audio is not coded",) if self.source.has_audio else ()
-        return (*self.source.notes, *audio)
+        notes = ["audio is not coded"] if self.source.has_audio else []
+        if self.settings.share and self.layout and all(len(unit) == 1 for unit in self.layout.units):
+            notes.append("no window has two groups, so nothing is shared; --chunk or --group make shorter ones")
+        return (*self.source.notes, *notes)
 
     def _start_file(self, output: Output, record: ModelRecord) -> None:
         output.writer.write_video(video_record(self.info))
         output.writer.write_meta({"encoder": f"nvcodec {nvcodec.__version__}"})
         output.writer.write_model(record)
-
-    def _encode_groups(
-        self, batches: Iterator[list[Frame]], decision: Decision, model: Backbone, output: Output
-    ) -> None:
-        """All groups of one chain, from where the output stands."""
-        encoder = GroupEncoder(model, self.info, video_record(self.info), self.device, self.settings.psnr)
-        control = RateControl(decision, self.pixels, self.settings.lam)
-        initial = initial_state(model.tensors, self.settings.seed)
-        scratch = initial_parameters(model.tensors, initial.latents, self.settings.seed)
-        state = self._resumed_state(output, initial, control)
-        pace = _Pace(self.info, decision, output.writer.frames, self.observer)
-        done = len(output.reports)
-        for number, frames in enumerate(batches):
-            if number < done:
-                continue
-            fresh = is_random_access(number, self.settings.keyint)
-            base = initial if fresh else state
-            start = scratch if fresh else Parameters(state.latents, state.steps, state.floats)
-            how = decision.fit_settings(
-                fresh, control.lam(fresh), control.budget(len(frames), fresh), self.settings.seed * 1_000_003 + number
-            )
-
-            watch = pace.watch(number, len(frames), how.iterations, output)
-            encoded = encoder.encode(frames, Place(number, 0, 0, output.writer.frames, fresh), base, start, how, watch)
-            output.write(encoded.record, encoded.report)
-            control.account(len(frames), fresh, encoded.report.bytes, encoded.lam)
-            state = encoded.state
-            self.observer(encoded.report)
-
-    def _resumed_state(self, output: Output, initial: State, control: RateControl) -> State:
-        """What a decoder has after the groups that are already there."""
-        state = initial
-        if output.reports:
-            for record in output.records():
-                state = apply(initial if record.random_access else state, record)
-            for row in output.reports:
-                control.account(row.frames, row.random_access, row.bytes, row.lam)
-        return state
 
     def _report(self, output: Output, plan: Plan, seconds: float, frames_before: int) -> EncodeReport:
         rows = tuple(output.reports)
@@ -236,7 +256,10 @@ class _Run:
         frames = output.writer.frames
         kinds: dict[str, int] = {}
         for row in rows:
-            for kind, count in row.bytes_by_kind.items():
+            found = dict(row.bytes_by_kind)
+            if row.window:
+                found |= {"shared": row.window.bytes - row.window.mask_bytes, "mask": row.window.mask_bytes}
+            for kind, count in found.items():
                 kinds[kind] = kinds.get(kind, 0) + count
         kinds["file"] = size - sum(kinds.values())
         planes = [_weighted(rows, n) for n in range(len(rows[0].psnr_planes))]
@@ -266,37 +289,11 @@ class _Run:
         )
 
 
-class _Pace:
-    """Tells the observer how far an encode is."""
-
-    def __init__(self, info: VideoInfo, decision: Decision, frames_before: int, observer: Observer) -> None:
-        self._info, self._decision, self._observer = info, decision, observer
-        self._before = frames_before
-        self._began = time.perf_counter()
-
-    def watch(self, number: int, frames: int, steps: int, output: Output) -> Watch:
-        """What the training of group `number`, of `frames` frames, calls after each step."""
-
-        def report(step: int, mse: float, _: float) -> None:
-            spent = max(time.perf_counter() - self._began, 1e-9)
-            written = output.writer.frames
-            done = written - self._before + min((step + 1) / steps, 1.0) * frames
-            total = self._decision.frames
-            size = (self._info.width, self._info.height)
-            self._observer(
-                Progress(
-                    group=number,
-                    groups=self._decision.groups,
-                    step=step + 1,
-                    steps=steps,
-                    loss_psnr=psnr_from_mse(mse),
-                    bpp=bpp(output.writer.bytes_written, written, *size) if written else None,
-                    pixels_per_second=done * size[0] * size[1] / spent,
-                    seconds_left=None if total is None else (total - self._before - done) * spent / done,
-                )
-            )
-
-        return report
+def _given(ahead: list[_Unit], rest: Iterator[_Unit]) -> Iterator[_Unit]:
+    """All of `ahead`, then the rest; nothing stays in memory that was given."""
+    while ahead:
+        yield ahead.pop(0)
+    yield from rest
 
 
 def _weighted(rows: tuple[GroupReport, ...], plane: int) -> float:

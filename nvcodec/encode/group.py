@@ -13,14 +13,16 @@ from nvcodec.bitstream import chunks
 from nvcodec.bitstream.records import GroupRecord, VideoRecord
 from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode import render
-from nvcodec.decode.state import State, apply, encode_residuals
+from nvcodec.decode.state import Masks, State, apply, encode_residuals
 from nvcodec.encode.report import GroupReport
 from nvcodec.errors import SelfCheckError
 from nvcodec.media.color import from_rgb, split_planes, stack_planes, to_rgb
 from nvcodec.metrics import PsnrMeter, bpp, psnr_from_mse
 from nvcodec.models.base import LATENT, Backbone
-from nvcodec.training.fit import FitResult, FitSettings, Parameters, Watch, fit, parts, pictures
-from nvcodec.training.search import fit_to_psnr
+from nvcodec.training.fit import FitResult, Member, Trained, Watch, fit, parts, pictures
+from nvcodec.training.search import Measure, Run, fit_to_psnr
+from nvcodec.training.settings import FitSettings
+from nvcodec.training.trainee import Parameters
 from nvcodec.video import Frame, Plane, VideoInfo
 
 
@@ -32,12 +34,26 @@ class Place:
     chain: int
     model: int
     first_frame: int
-    random_access: bool
+    inheritance: Inheritance
+
+    @property
+    def random_access(self) -> bool:
+        """Whether it decodes without the groups before."""
+        return self.inheritance in (Inheritance.NONE, Inheritance.WINDOW)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What training of a group was: lambda at the end, iterations, seconds."""
+
+    lam: float
+    iterations: int
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A group that is ready to be written, what a decoder holds after it, and where training would go on."""
+    """A group that is ready to be written, what a decoder holds after it, and the lambda at its end."""
 
     record: GroupRecord
     state: State
@@ -61,29 +77,47 @@ class GroupEncoder:
         self, frames: Sequence[Frame], place: Place, base: State, start: Parameters, settings: FitSettings, watch: Watch
     ) -> Encoded:
         """Train, code, decode and compare. base: what the residuals are added to; start: where training begins."""
-        target = _Target(self.model, frames, self.info, self.device)
+        target = self.target(frames)
 
-        def run(origin: Parameters, how: FitSettings) -> FitResult:
-            return fit(self.model, origin, base.latents, target, self.mask, how, watch)
+        def run(origin: Sequence[Parameters], how: FitSettings) -> FitResult:
+            return fit(self.model, [Member(origin[0], base.latents, target)], self.mask, how, watch)
 
-        def measure(trained: FitResult) -> float:
-            return self._training_psnr(trained, frames, settings)
+        def measure(result: FitResult) -> float:
+            return self.training_psnr(result.members[0], frames, settings)
 
-        if self.psnr is None:
-            result = run(start, settings)
-        else:
-            result = fit_to_psnr(run, measure, start, settings, self.psnr)
+        result = self.train(run, measure, [start], settings)
+        effort = Effort(result.lam, result.iterations, result.seconds)
+        return self.code(frames, place, base, result.members[0], measure(result), effort)
 
+    def train(self, run: Run, measure: Measure, start: Sequence[Parameters], settings: FitSettings) -> FitResult:
+        """By the rate, or until a PSNR is reached where one is asked for."""
+        return run(start, settings) if self.psnr is None else fit_to_psnr(run, measure, start, settings, self.psnr)
+
+    def target(self, frames: Sequence[Frame]) -> _Target:
+        """What training has to reach."""
+        return _Target(self.model, frames, self.info, self.device)
+
+    def code(
+        self,
+        frames: Sequence[Frame],
+        place: Place,
+        base: State,
+        trained: Trained,
+        psnr_training: float,
+        effort: Effort,
+        shared: Masks | None = None,
+    ) -> Encoded:
+        """Code, decode and compare. shared: of the group's window, as for decode.state.apply."""
         began = time.perf_counter()
-        parameters = result.parameters
+        parameters = trained.parameters
         coded = encode_residuals(
-            base, parameters.latents, parameters.steps, parameters.floats, fresh=place.random_access
+            base, parameters.latents, parameters.steps, parameters.floats, fresh=place.random_access, shared=shared
         )
         record = GroupRecord(
             number=place.number,
             chain=place.chain,
             model=place.model,
-            inheritance=Inheritance.NONE if place.random_access else Inheritance.PREVIOUS,
+            inheritance=place.inheritance,
             first_frame=place.first_frame,
             pts=tuple(frame.pts for frame in frames),
             pixel_hash=bytes(8),
@@ -93,7 +127,7 @@ class GroupEncoder:
         coding, began = time.perf_counter() - began, time.perf_counter()
 
         decoded = GroupRecord.unpack(record.pack(self.video), self.video)
-        state = apply(base, decoded)
+        state = apply(base, decoded, shared)
         planes = render.render_group(self.model, state.weights(self.model.tensors, self.device), len(frames), self.info)
         _check_integers(state, parameters, place.number)
         record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
@@ -103,31 +137,35 @@ class GroupEncoder:
 
         sizes = {section.kind.name.lower(): len(section.data) for section in record.sections}
         size = len(record.pack(self.video)) + chunks.OVERHEAD
-        names = [t.name for t in self.model.tensors if t.kind == LATENT]
         report = GroupReport(
             number=place.number,
             chain=place.chain,
             random_access=place.random_access,
+            inheritance=place.inheritance.name.lower(),
             first_frame=place.first_frame,
             frames=len(frames),
             psnr=meter.rgb_mean_over_frames(),
             psnr_frames=tuple(rows),
             psnr_planes=meter.planes_mean_over_frames(),
-            psnr_training=measure(result),
-            psnr_loss=psnr_from_mse(result.mse),
+            psnr_training=psnr_training,
+            psnr_loss=psnr_from_mse(trained.mse),
             bytes=size,
             bytes_by_kind={**sizes, "headers": size - sum(sizes.values())},
-            bits_per_tensor=dict(zip(names, coded.tensors.bits, strict=True)),
+            bits_per_tensor=dict(zip(self.latent_names(), coded.tensors.bits, strict=True)),
             bpp=bpp(size, len(frames), self.info.width, self.info.height),
-            lam=result.lam,
-            steps=result.iterations,
-            seconds_training=result.seconds,
+            lam=effort.lam,
+            steps=effort.iterations,
+            seconds_training=effort.seconds,
             seconds_coding=coding,
             seconds_checking=checking,
         )
-        return Encoded(record, state, result.lam, report)
+        return Encoded(record, state, effort.lam, report)
 
-    def _training_psnr(self, trained: FitResult, frames: Sequence[Frame], settings: FitSettings) -> float:
+    def latent_names(self) -> list[str]:
+        """Of the LATENT tensors, in wire order."""
+        return [t.name for t in self.model.tensors if t.kind == LATENT]
+
+    def training_psnr(self, trained: Trained, frames: Sequence[Frame], settings: FitSettings) -> float:
         """RGB PSNR, mean over frames, of the training network's own output, brought to the video's pixel format."""
         meter = PsnrMeter(self.info.peak)
         for places in parts(len(frames), settings):

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from nvcodec.bitstream.container import Reader
+from nvcodec.encode.layout import Division, Layout
 from nvcodec.encode.output import Output, read_report
 from nvcodec.encode.plan import Decision
 from nvcodec.encode.report import Event, GroupReport, Observer, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import UsageError
-from nvcodec.planning.groups import chain_ranges
 
 POLL_SECONDS = 0.2
 
@@ -36,6 +36,7 @@ class _Chain:
     number: int
     frames: range
     first_group: int
+    layout: Layout
     path: Path
 
     @property
@@ -61,21 +62,22 @@ def encode_chains(
     source: str, settings: EncodeSettings, decision: Decision, output: Output, observer: Observer
 ) -> None:
     """Encode all chains of `decision`, `settings.jobs` at a time, into `output`, in order."""
-    assert decision.stop is not None
-    group = decision.group
-    chains, groups = [], 0
-    for number, frames in enumerate(chain_ranges(decision.start, decision.stop, settings.chains, group)):
+    assert decision.layout is not None
+    chains, groups, frames = [], 0, settings.start
+    for number, units in enumerate(decision.layout.chains):
         path = output.path.with_name(f"{output.target.name}.part.chain{number}.nvc")
-        chains.append(_Chain(number, frames, groups, path))
-        groups += -(-len(frames) // group)
+        length = sum(map(sum, units))
+        chains.append(_Chain(number, range(frames, frames + length), groups, Layout((units,)), path))
+        groups, frames = groups + sum(map(len, units)), frames + length
     # A chain that was being joined when the encode was stopped is joined from where it stopped.
-    todo = [c for c in chains if c.first_group + -(-len(c.frames) // group) > output.writer.groups]
+    todo = [c for c in chains if c.first_group + c.layout.groups > output.writer.groups]
     how = replace(settings, chains=1, jobs=1, threads=_threads(settings))
-    how = replace(how, width=decision.width, parameters=None, group=group, chunk=None)  # one network for all chains
+    how = replace(how, width=decision.width, parameters=None, group=decision.group, chunk=None)  # one network for all
+    division = decision.division
     engine = _ray if settings.engine == "ray" else _local
     with engine(settings.jobs, how.threads or 1) as (submit, events):
         running: dict[Future[tuple[GroupReport, ...]], _Chain] = {
-            submit(source, replace(how, start=c.frames.start, stop=_stop(c, chains, settings)), c, events): c
+            submit(source, replace(how, start=c.frames.start, stop=_stop(c, chains, settings)), division, c, events): c
             for c in todo
         }
         finished: dict[int, tuple[GroupReport, ...]] = {}
@@ -137,9 +139,11 @@ def _ray(jobs: int, threads: int) -> Iterator[tuple[Submit, Any]]:
             ray.shutdown()
 
 
-def _work(source: str, settings: EncodeSettings, chain: _Chain, events: Any) -> tuple[GroupReport, ...]:
+def _work(
+    source: str, settings: EncodeSettings, division: Division, chain: _Chain, events: Any
+) -> tuple[GroupReport, ...]:
     """In a worker: one chain, taken up where an earlier encode left it, unless that finished it."""
-    from nvcodec.encode.encoder import encode
+    from nvcodec.encode.encoder import encode_part
 
     asked = json.dumps(asdict(replace(settings, threads=None)))
     try:
@@ -148,7 +152,10 @@ def _work(source: str, settings: EncodeSettings, chain: _Chain, events: Any) -> 
             return tuple(read_report(row) for row in finished["groups"])
     except (OSError, ValueError, KeyError):
         pass
-    report = encode(source, chain.path, settings, force=True, resume=True, observer=_Forward(chain, events))
+    divided = division, chain.layout
+    report = encode_part(
+        source, chain.path, settings, divided, force=True, resume=True, observer=_Forward(chain, events)
+    )
     rows = {"settings": asked, "groups": [asdict(row) for row in report.groups]}
     chain.rows.write_text(json.dumps(rows), encoding="utf-8")
     return report.groups
@@ -163,17 +170,19 @@ def _drain(events: Any, observer: Observer) -> None:
 
 
 def _join(chain: _Chain, rows: tuple[GroupReport, ...], output: Output) -> None:
-    """Append a chain's groups, less those that are there already, and remove its file."""
+    """Append a chain's groups and windows, less those that are there already, and remove its file."""
     with open(chain.path, "rb") as file:
-        for record, row in zip(Reader(file).groups(), rows, strict=True):
-            if chain.first_group + record.number < output.writer.groups:
+        reader = Reader(file)
+        for record, row in zip(reader.groups(), rows, strict=True):
+            number = chain.first_group + record.number
+            if number < output.writer.groups:
                 continue
-            renumbered = replace(
-                record,
-                number=chain.first_group + record.number,
-                chain=chain.number,
-                first_frame=output.writer.frames,
-            )
+            if record.in_window:
+                window = reader.window_of(record)
+                assert window is not None
+                if window.first_group == record.number:
+                    output.write_window(replace(window, first_group=number))
+            renumbered = replace(record, number=number, chain=chain.number, first_frame=output.writer.frames)
             output.write(renumbered, replace(_renumbered(row, chain), first_frame=output.writer.frames))
     chain.path.unlink()
     chain.rows.unlink()

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nvcodec.bitstream.container import Reader, Writer
-from nvcodec.bitstream.records import GroupRecord
-from nvcodec.encode.report import GroupReport
+from nvcodec.bitstream.records import GroupRecord, WindowRecord
+from nvcodec.encode.report import GroupReport, WindowReport
 from nvcodec.errors import FormatError, TargetError, TruncatedError, UsageError
 
 
@@ -109,6 +109,10 @@ class Output:
         self.writer.write_group(record)
         self.reports.append(report)
 
+    def write_window(self, record: WindowRecord) -> None:
+        """What the groups share that come next."""
+        self.writer.write_window(record)
+
     def finish(self) -> None:
         """Complete the file and give it its name."""
         self.writer.finish()
@@ -157,6 +161,7 @@ def read_report(line: dict[str, Any]) -> GroupReport:
     """A group's report from its JSON."""
     try:
         row = GroupReport(**line)
-    except TypeError as error:
+        window = WindowReport(**line["window"]) if line["window"] else None
+    except (TypeError, KeyError) as error:
         raise FormatError(f"the journal has a line that is not a group's: {error}") from error
-    return GroupReport(**{**line, "psnr_frames": tuple(row.psnr_frames), "psnr_planes": tuple(row.psnr_planes)})
+    return replace(row, psnr_frames=tuple(row.psnr_frames), psnr_planes=tuple(row.psnr_planes), window=window)

@@ -6,21 +6,20 @@ from dataclasses import dataclass, replace
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
-from nvcodec.bitstream.registry import TensorKind, model_entry, model_named
+from nvcodec.bitstream.registry import Origin, TensorKind, model_entry, model_named
+from nvcodec.encode.layout import Division, Layout, census, division
 from nvcodec.encode.networks import network_named
 from nvcodec.encode.networks.base import Network
 from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings, flag
 from nvcodec.errors import LimitError, MalformedError, UsageError
-from nvcodec.limits import MAX_GROUP_PIXELS, MAX_PARAMETERS
+from nvcodec.limits import MAX_PARAMETERS
 from nvcodec.models.base import Backbone, create
-from nvcodec.planning.groups import chain_ranges, chunk_frames, is_random_access
-from nvcodec.planning.sizing import OPEN_END_GROUPS, Size, expected_bits, largest_width
-from nvcodec.training.fit import FitSettings
+from nvcodec.planning.sizing import Census, Size, expected_bits, largest_width
 from nvcodec.training.presets import Training, check_preset
+from nvcodec.training.settings import FitSettings
 from nvcodec.video import VideoInfo
 
 DEFAULT_BPP = 0.3
-DEFAULT_CHUNK = 5.0  # seconds, as NerVast has them
 GROUP_OVERHEAD = chunks.OVERHEAD + 45  # bytes of a group that are not residuals, about
 FILE_OVERHEAD = 300  # bytes of a file that are not groups, about
 
@@ -29,9 +28,10 @@ FILE_OVERHEAD = 300  # bytes of a file that are not groups, about
 class Decision:
     """What an encode will do.
 
-    values: the network's configuration in wire order; sized: whether its width follows from the rate. frames, groups,
-    fresh (random-access groups): None where the source does not know its length. bpp: to be met, None where a PSNR or a
-    lambda was asked for.
+    values: the network's configuration in wire order; sized: whether its width follows from the rate. division: how the
+    video is divided, layout: what that makes of it. census: how many groups there are of each kind. layout and frames
+    are None where the length of the source is not known, and the census is a guess. bpp: to be met, None where a PSNR
+    or a lambda was asked for.
     """
 
     network: Network
@@ -41,11 +41,10 @@ class Decision:
     sized: bool
     steps_first: int
     steps_next: int
-    start: int
-    stop: int | None
-    frames: int | None
-    groups: int | None
-    fresh: int | None
+    division: Division
+    layout: Layout | None
+    census: Census
+    prune: float
     bpp: float | None
 
     @property
@@ -55,8 +54,18 @@ class Decision:
 
     @property
     def group(self) -> int:
-        """Frames in a group."""
+        """Frames in a group, at most."""
         return self.config["group"]
+
+    @property
+    def frames(self) -> int | None:
+        """Of the video, as far as it is encoded."""
+        return self.layout.frames if self.layout else None
+
+    @property
+    def groups(self) -> int | None:
+        """Of the video."""
+        return self.layout.groups if self.layout else None
 
     @property
     def width(self) -> int:
@@ -71,19 +80,19 @@ class Decision:
     @property
     def steps(self) -> int | None:
         """Training steps of the whole encode."""
-        if self.groups is None or self.fresh is None:
+        if self.layout is None:
             return None
-        return self.fresh * self.steps_first + (self.groups - self.fresh) * self.steps_next
+        census = self.census
+        return (census.groups - census.inherited) * self.steps_first + census.inherited * self.steps_next
 
     def expected_bpp(self, pixels: int) -> float:
         """Of the whole file, from the sizing's average costs. pixels: of a frame."""
-        groups = self.groups or OPEN_END_GROUPS
-        frames = self.frames or groups * self.group
-        bits = expected_bits(self.size, groups, self.fresh or 1, self.network.costs)
-        return (bits + 8 * (groups * GROUP_OVERHEAD + FILE_OVERHEAD)) / (frames * pixels)
+        frames = self.frames or self.census.groups * self.group
+        bits = expected_bits(self.size, self.census, self.network.costs)
+        return (bits + 8 * (self.census.groups * GROUP_OVERHEAD + FILE_OVERHEAD)) / (frames * pixels)
 
     def fit_settings(self, fresh: bool, lam: float, target_bits: float | None, seed: int) -> FitSettings:
-        """How a group is trained."""
+        """How a group, or the groups of a window, are trained. fresh: they do not start from a group before."""
         t = self.training
         return FitSettings(
             iterations=self.steps_first if fresh else self.steps_next,
@@ -96,6 +105,7 @@ class Decision:
             target_bits=target_bits,
             rate_every=t.rate_every,
             learn_steps=fresh,
+            prune=self.prune if fresh else 0.0,
             seed=seed,
         )
 
@@ -105,41 +115,51 @@ class Decision:
 
 
 def size_of(network: Network, values: tuple[int, ...], info: VideoInfo) -> Size:
-    """All parameters, and those that change from group to group.
+    """All parameters, those that change from group to group, and those that groups may share.
 
     MalformedError where there is no such network, LimitError where it is too large.
     """
     tensors = create(network.name, values, info.height, info.width).tensors
-    size = Size(sum(t.size for t in tensors), sum(t.size for t in tensors if network.moves(t)))
+    size = Size(
+        total=sum(t.size for t in tensors),
+        moving=sum(t.size for t in tensors if network.moves(t)),
+        shareable=sum(t.size for t in tensors if network.shares(t)),
+    )
     if size.total > MAX_PARAMETERS:
         raise LimitError(f"{network.name}: {size.total} parameters, over {MAX_PARAMETERS}")
     return size
 
 
-def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None, bpp: float | None = None) -> Decision:
-    """Fill in what the settings leave open. `bpp` is what to size the network for, the settings' own by default.
+def divide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None) -> tuple[Division, int | None]:
+    """How a source is divided, and how many of its frames are asked for, None where its length is not known.
 
-    UsageError for settings that make no network, or that need a length that is unknown.
+    UsageError for settings that make no division, or that need a length that is unknown.
     """
     check_preset(settings.preset)
     network = network_named(settings.model)
     _check_options(network, settings)
-    training = network.training(settings.preset)
     stop = settings.stop
     if source_frames is not None:
         stop = source_frames if stop is None else min(stop, source_frames)
     frames = None if stop is None else stop - settings.start
     if frames is not None and frames <= 0:
         raise UsageError(f"the video has {source_frames} frames, none from {settings.start} on")
-    group = _group(network, settings, info, frames)
-    groups = fresh = None
-    if frames is not None:
-        assert stop is not None
-        lengths = [-(-len(r) // group) for r in chain_ranges(settings.start, stop, settings.chains, group)]
-        groups = sum(lengths)
-        fresh = sum(is_random_access(n, settings.keyint) for length in lengths for n in range(length))
-    elif settings.chains > 1:
+    if settings.chains > 1 and frames is None:
         raise UsageError("--chains needs a source that knows its number of frames")
+    return division(settings, info, network.group(settings.preset), frames), frames
+
+
+def decide(
+    settings: EncodeSettings, info: VideoInfo, how: Division, layout: Layout | None, bpp: float | None = None
+) -> Decision:
+    """Fill in what the settings leave open. `bpp` is what to size the network for, the settings' own by default.
+
+    UsageError for settings that make no network.
+    """
+    network = network_named(settings.model)
+    training = network.training(settings.preset)
+    group = settings.group or (how.group if layout is None else layout.longest)
+    counted = census(settings, layout, how)
 
     def values(width: int) -> tuple[int, ...]:
         return network.values(settings, info, group, width)
@@ -148,8 +168,7 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
         return size_of(network, values(width), info)
 
     def bits(width: int) -> float:
-        n = groups or OPEN_END_GROUPS
-        return expected_bits(size(width), n, fresh or _fresh_of(n, settings.keyint), network.costs)
+        return expected_bits(size(width), counted, network.costs)
 
     def possible(width: int) -> bool:
         try:
@@ -167,9 +186,9 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
             width = largest_width(lambda w: possible(w) and size(w).total <= most, network.least_width)
         sized = width is None
         if width is None:
-            n = groups or OPEN_END_GROUPS
-            pixels = (frames or n * group) * info.width * info.height
-            budget = (bpp or asked or DEFAULT_BPP) * pixels - 8 * (n * GROUP_OVERHEAD + FILE_OVERHEAD)
+            frames = layout.frames if layout else counted.groups * group
+            budget = (bpp or asked or DEFAULT_BPP) * frames * info.width * info.height
+            budget -= 8 * (counted.groups * GROUP_OVERHEAD + FILE_OVERHEAD)
             width = largest_width(lambda w: possible(w) and bits(w) <= budget, network.least_width)
         chosen, total = values(width), size(width)
     except (MalformedError, LimitError) as error:
@@ -182,11 +201,10 @@ def decide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None,
         sized=sized,
         steps_first=settings.steps_first or training.steps_first,
         steps_next=settings.steps_next or training.steps_next,
-        start=settings.start,
-        stop=stop,
-        frames=frames,
-        groups=groups,
-        fresh=fresh,
+        division=how,
+        layout=layout,
+        census=counted,
+        prune=settings.prune,
         bpp=asked,
     )
 
@@ -199,29 +217,14 @@ def _check_options(network: Network, settings: EncodeSettings) -> None:
             raise UsageError(f"{network.name} has no option {flag(name)}; of its own it has {have}")
 
 
-def _group(network: Network, settings: EncodeSettings, info: VideoInfo, frames: int | None) -> int:
-    """Frames in a group. What is not asked for is not longer than the video."""
-    pixels = info.width * info.height
-    if settings.group is not None:
-        if settings.group * pixels > MAX_GROUP_PIXELS:
-            most = MAX_GROUP_PIXELS // pixels
-            raise UsageError(f"--group {settings.group}: at {info.width}x{info.height} it is at most {most}")
-        return settings.group
-    group = network.group(settings.preset) or chunk_frames(settings.chunk or DEFAULT_CHUNK, info.rate, pixels)
-    return group if frames is None else min(group, frames)
-
-
-def _fresh_of(groups: int, keyint: int) -> int:
-    return sum(is_random_access(n, keyint) for n in range(groups))
-
-
 def build_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -> tuple[Backbone, ModelRecord]:
     """The network and its record."""
     entry = model_named(settings.model)
     values = decision.values
     model = create(model_entry(entry.id).name, values, info.height, info.width)
     tensors = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in model.tensors)
-    return model, ModelRecord(index=0, model_id=entry.id, seed=settings.seed, config=values, tensors=tensors)
+    origin = Origin.ZERO if settings.prune else Origin.RANDOM
+    return model, ModelRecord(0, entry.id, settings.seed, values, tensors, origin=origin)
 
 
 def video_record(info: VideoInfo) -> VideoRecord:

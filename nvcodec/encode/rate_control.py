@@ -13,8 +13,9 @@ SMOOTHING_GROUPS = 8  # over how many groups a stream of unknown length makes up
 class RateControl:
     """Budgets in bits. With no target every budget is None and lambda stays.
 
-    lam: the lambda that was asked for, None for the preset's to start from. A random-access group may cost what the
-    sizing expected of it; the others share what is left evenly.
+    lam: the lambda that was asked for, None for the preset's to start from. Where groups inherit from each other, a
+    random-access group may cost what the sizing expected of it, and the others share what is left evenly. Where none
+    does, all groups and windows share it evenly.
     """
 
     def __init__(self, decision: Decision, pixels: int, lam: float | None) -> None:
@@ -32,30 +33,35 @@ class RateControl:
         """Where lambda starts for a group: where the last one of its kind left it."""
         return self._lam[fresh]
 
-    def budget(self, frames: int, fresh: bool) -> float | None:
-        """Bits for the residuals of the next group, of `frames` frames."""
-        bpp = self._decision.bpp
-        if bpp is None:
-            return None
-        overhead = 8.0 * GROUP_OVERHEAD
-        share = bpp * frames * self._pixels - overhead
-        if fresh:
-            only = self._decision.groups is not None and self._decision.groups == self._decision.fresh
-            return max(share if only else self._fresh_bits, LEAST_SHARE * share)
+    def budget(self, frames: int, groups: int, fresh: bool) -> float | None:
+        """Bits for the residuals of the next group, or of the next window of `groups` groups, of `frames` frames.
+
+        fresh: it begins with a random-access group.
+        """
         d = self._decision
+        if d.bpp is None:
+            return None
+        overhead = 8.0 * GROUP_OVERHEAD * groups
+        share = d.bpp * frames * self._pixels - overhead
+        chained = d.census.inherited > 0
+        if fresh and chained:
+            return max(self._fresh_bits, LEAST_SHARE * share)
         if d.frames is None:
-            group = d.group
-            horizon = OPEN_END_GROUPS * group
-            debt = self._spent - bpp * self._frames * self._pixels
-            groups = SMOOTHING_GROUPS if self._frames > horizon else max((horizon - self._frames) // group, 1)
-            return _within(share - debt / groups, share)
-        left = bpp * d.frames * self._pixels - self._spent
-        left -= ((d.fresh or 1) - self._fresh_done) * self._fresh_bits
-        rest = d.frames - self._frames - ((d.fresh or 1) - self._fresh_done) * d.group
+            group = d.group * groups
+            horizon = OPEN_END_GROUPS * d.group
+            debt = self._spent - d.bpp * self._frames * self._pixels
+            ahead = SMOOTHING_GROUPS if self._frames > horizon else max((horizon - self._frames) // group, 1)
+            return _within(share - debt / ahead, share)
+        left = d.bpp * d.frames * self._pixels - self._spent
+        rest = d.frames - self._frames
+        if chained:
+            reserved = d.census.fresh - self._fresh_done
+            left -= reserved * self._fresh_bits
+            rest -= reserved * d.group
         return _within(left * frames / max(rest, frames) - overhead, share)
 
     def account(self, frames: int, fresh: bool, size: int, lam: float) -> None:
-        """A group was written: its bytes, all counted, and the lambda at its end."""
+        """A group or a window was written: its bytes, all counted, and the lambda at its end."""
         self._spent += 8.0 * size
         self._frames += frames
         self._fresh_done += fresh

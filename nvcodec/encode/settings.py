@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, fields
 
 from nvcodec.errors import UsageError
+from nvcodec.limits import MAX_GROUP_FRAMES, MAX_GROUPS
+from nvcodec.planning.scenes import THRESHOLD
+from nvcodec.planning.windows import MAX_CHUNKS
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,15 @@ class EncodeSettings:
     Network: model; group, frames of a group, or chunk, their seconds, for models whose groups are chunks; width, or
         parameters, how many the network may have; and of some models patch, depth, channels, block_channels and conv,
         'quantised' or 'float'.
-    Training: steps_first, steps_next, iterations of a random-access group and of the others.
+    Training: steps_first, steps_next, iterations of a random-access group and of the others; prune, part of the weights
+        that training makes zero.
+    Sharing (NerVast): share, the part kappa of the parameters that groups of a window have in common, 0 for windows
+        whose groups have nothing in common; mask, the score by which it is chosen (training.sharing); share_training,
+        'turns', shared parameters move with each group, 'joint', once for all (Algorithm 1), or 'sequential', where the
+        first group of a window is trained and what it shares then stays; inherit,
+        what the rest of a group is coded against: 'previous' or 'none'; monolithic, one group for the whole video.
+    Windows: scene_threshold, the least score of a scene change; min_window, seconds, and max_window, groups, of a
+        window (0: no limit).
     Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
         parts of the video that start from scratch; jobs, processes that work on chains at the same time; engine, where
         they run: 'local', or 'ray' for a Ray cluster whose machines see source and target under the same names.
@@ -43,6 +54,15 @@ class EncodeSettings:
     conv: str | None = None
     steps_first: int | None = None
     steps_next: int | None = None
+    prune: float = 0.0
+    share: float | None = None
+    mask: str = "layers"
+    share_training: str = "turns"
+    inherit: str | None = None
+    monolithic: bool = False
+    scene_threshold: float = THRESHOLD
+    min_window: float | None = None
+    max_window: int = MAX_CHUNKS
     keyint: int = 0
     chains: int = 1
     jobs: int = 1
@@ -64,12 +84,23 @@ class EncodeSettings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise UsageError(f"{flag(name)} {value} is not in {low}..{high}")
-        if self.conv not in (None, "quantised", "float"):
-            raise UsageError(f"--conv {self.conv} is neither quantised nor float")
-        if self.engine not in ("local", "ray"):
-            raise UsageError(f"--engine {self.engine} is neither local nor ray")
+        for name, words in CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in words:
+                raise UsageError(f"{flag(name)} {value} is none of: {', '.join(words)}")
+        if self.monolithic:
+            self._check_monolithic()
+        if self.share == 0 and self.inherit == "previous":
+            raise UsageError("--share 0 is for groups that have nothing in common; leave it out for --inherit previous")
         if self.stop is not None and self.stop <= self.start:
             raise UsageError(f"there are no frames {self.start}:{self.stop}")
+
+    def _check_monolithic(self) -> None:
+        for name in ("group", "chunk", "share"):
+            if getattr(self, name) is not None:
+                raise UsageError(f"--monolithic makes one group of the whole video; it does not go with {flag(name)}")
+        if self.chains > 1:
+            raise UsageError("--monolithic makes one group of the whole video; it does not go with --chains")
 
     def chosen(self) -> dict[str, object]:
         """The settings that differ from the defaults, for records of what was done."""
@@ -81,6 +112,15 @@ def flag(field: str) -> str:
     return "--lambda" if field == "lam" else f"--{field.replace('_', '-')}"
 
 
+CHOICES = {
+    "conv": ("quantised", "float"),
+    "mask": ("fisher", "layers", "random", "variance", "difference"),
+    "share_training": ("turns", "joint", "sequential"),
+    "inherit": ("none", "previous"),
+    "engine": ("local", "ray"),
+}
+"""Settings that are one of a few words."""
+
 NETWORK_OPTIONS = ("patch", "chunk", "depth", "channels", "block_channels", "conv")
 """Settings that only some models have."""
 
@@ -89,8 +129,8 @@ BOUNDS = (
     ("psnr", 5, 80),
     ("lam", 0, 1),
     ("patch", 2, 256),
-    ("group", 1, 256),
-    ("chunk", 0.01, 256),
+    ("group", 1, MAX_GROUP_FRAMES),
+    ("chunk", 0.01, 3600),
     ("width", 1, 8192),
     ("parameters", 1, 2**26),
     ("depth", 1, 64),
@@ -98,6 +138,11 @@ BOUNDS = (
     ("block_channels", 1, 256),
     ("steps_first", 1, 10**7),
     ("steps_next", 1, 10**7),
+    ("prune", 0, 0.99),
+    ("share", 0, 1),
+    ("scene_threshold", 1e-6, 1),
+    ("min_window", 0, 3600),
+    ("max_window", 0, MAX_GROUPS),
     ("keyint", 0, 10**6),
     ("chains", 1, 10**4),
     ("jobs", 1, 1024),

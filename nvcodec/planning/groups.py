@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from typing import TypeVar
 
 from nvcodec.errors import UsageError
-from nvcodec.limits import MAX_GROUP_FRAMES, MAX_GROUP_PIXELS
 
 T = TypeVar("T")
-
-UNKNOWN_RATE = 25  # frames per second that a source without a nominal rate is taken to have
-
-
-def chunk_frames(seconds: float, rate: Fraction | None, pixels: int) -> int:
-    """Frames of a chunk: at least one, and what limits allow. rate: frames per second; pixels: of a frame."""
-    frames = round(seconds * (rate or UNKNOWN_RATE))
-    return max(1, min(frames, MAX_GROUP_FRAMES, MAX_GROUP_PIXELS // pixels))
 
 
 def chain_ranges(start: int, stop: int, chains: int, group: int) -> list[range]:

@@ -16,25 +16,57 @@ OPEN_END_GROUPS = 32  # how many groups a stream of unknown length is taken to h
 
 @dataclass(frozen=True)
 class Size:
-    """Parameters of a network: of all tensors, and of those that change from group to group."""
+    """Parameters of a network: of all tensors, those that change from group to group, those that groups may share."""
 
     total: int
     moving: int
+    shareable: int = 0
 
 
 @dataclass(frozen=True)
 class BitCosts:
-    """Expected bits per parameter: fresh, of a random-access group; moving and settled, of the two parts after that."""
+    """Expected bits per parameter: fresh, of a random-access group; moving and settled, of the two parts after that;
+    mask, of one that groups of a window may share, whether they do or not."""
 
     fresh: float = 9.0
     moving: float = 3.0
     settled: float = 0.4
+    mask: float = 0.5
 
 
-def expected_bits(size: Size, groups: int, fresh: int, costs: BitCosts) -> float:
-    """Of a video of `groups` groups, `fresh` of which are coded from scratch."""
-    inherited = size.moving * costs.moving + (size.total - size.moving) * costs.settled
-    return fresh * size.total * costs.fresh + (groups - fresh) * inherited
+@dataclass(frozen=True)
+class Census:
+    """How many groups there are of each kind of inheritance: none, previous, window, window and previous; and windows.
+
+    share: the part of the shareable parameters that the groups of a window have in common.
+    """
+
+    fresh: int
+    inherited: int = 0
+    leaders: int = 0
+    followers: int = 0
+    windows: int = 0
+    share: float = 0.0
+
+    @property
+    def groups(self) -> int:
+        """All of them."""
+        return self.fresh + self.inherited + self.leaders + self.followers
+
+    @property
+    def random_access(self) -> int:
+        """Groups that decode without those before."""
+        return self.fresh + self.leaders
+
+
+def expected_bits(size: Size, census: Census, costs: BitCosts) -> float:
+    """Of all residuals and masks of a video."""
+    shared = census.share * size.shareable
+    moving = costs.moving * size.moving + costs.settled * (size.total - size.moving)
+    alone = census.fresh * size.total * costs.fresh + census.inherited * moving
+    # Groups that are trained together differ from each other as much as from the initial integers.
+    within = (census.leaders + census.followers) * (size.total - shared) * costs.fresh
+    return alone + within + census.windows * (shared * costs.fresh + size.shareable * costs.mask)
 
 
 def largest_width(fits: Callable[[int], bool], least: int) -> int:

@@ -1,4 +1,4 @@
-"""The one training loop: the integers of a group that trade its error for its bits (NIRVANA, Eq. 2).
+"""The one training loop: the integers of groups that trade their error for their bits (NIRVANA, Eq. 2).
 
 The loss is MSE(RGB) + lambda x mean bits per latent. Latents are real while they are trained and rounded in every
 forward pass, with a straight-through gradient, so the network that is trained is the one that is decoded. Gradients are
@@ -6,13 +6,18 @@ taken with respect to the weights W = round(x) step and passed on: dL/dx = step 
 2 ** (i / 16) gets dL/di = ln 2 / 16 x sum(W dL/dW), where steps are learned.
 
 A step sees all frames of the group, or a few of them: then each epoch takes all frames once, in a new order.
+
+Groups that share parameters are trained together, partially jointly (NerVast, Algorithm 1): a step takes each group in
+turn, moves what is its own and adds its gradient of what is shared to that of the others; then the shared elements move
+once, by the sum. Or they move in each group's turn, by its gradient alone: that many more moves are worth more than
+their noise costs (docs/experiments.md). Their bits count once. A group alone is the same with nothing shared.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,73 +26,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nvcodec.models import weights as quantised
-from nvcodec.models.base import LATENT, Backbone, TensorSpec
+from nvcodec.models.base import Backbone
+from nvcodec.training.learner import Learner
 from nvcodec.training.optim import Optimizer
-from nvcodec.training.rate import ResidualRate
+from nvcodec.training.settings import FitSettings
+from nvcodec.training.trainee import Parameters, Trainee
 
 BITE_SAMPLES = 1 << 20  # samples of a forward pass; larger groups accumulate gradients over several
 STEP_INDEX_RATE = 0.16  # learning rate of step indices: one hundredth of an octave a step
 LAMBDA_FLOOR = 1e-7
-TRIM_FROM = 0.8  # part of the iterations after which a group that is over its budget is cut down to it
-TOLERATED = 1.05  # of the budget, at the end: a last cut would cost quality that no training repairs
 LAMBDA_CEILING = 1.0
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How one group is trained.
-
-    iterations, or steps; frames_per_step: frames that a step sees, 0 for all; muon: Muon, else Adam; proximal: how the
-    rate enters (training.rate), else as a gradient; rate: learning rate, in units of a tensor's initial bound where
-    `relative`, else of weights, as the paper's 5e-4; lam: lambda of Eq. 2 at the start; target_bits: adapt lambda so
-    that the residuals take that many, None keeps it; rate_every: steps between two evaluations of the code lengths;
-    learn_steps: step indices are trained too, in the first half; warmup: steps; seed: of the noise and of the order of
-    frames.
-    """
-
-    iterations: int
-    frames_per_step: int = 0
-    muon: bool = True
-    proximal: bool = True
-    relative: bool = True
-    rate: float = 0.03
-    lam: float = 1e-4
-    target_bits: float | None = None
-    rate_every: int = 8
-    learn_steps: bool = False
-    warmup: int = 10
-    seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """Where training starts and what it ends with. latents and floats in wire order, latents integer-valued."""
-
-    latents: list[NDArray[np.int32]]
-    steps: tuple[int, ...]
-    floats: list[NDArray[np.float32]]
-
-
-@dataclass(frozen=True, eq=False)
-class FitResult:
-    """What training found.
-
-    parameters: rounded, as they are coded. weights: of the training network at the end, from which `pictures` makes
-    what it shows; mse: its error over samples inside of the picture, not clamped. bits: of the residuals, estimated.
-    lam: at the end.
-    """
-
-    parameters: Parameters
-    weights: list[Tensor]
-    mse: float
-    bits: float
-    lam: float
-    iterations: int
-    seconds: float
-
+GROUP_SEEDS = 7919  # between the seeds of the orders of frames of groups that are trained together
 
 Watch = Callable[[int, float, float], None]
+Masks = Sequence[NDArray[np.bool_]]
 
 
 class Target(Protocol):
@@ -99,71 +51,63 @@ class Target(Protocol):
         """(cells, len(frames), 3, h, w) float32 of these places in the group, on the device to train on."""
 
 
-def initial_parameters(tensors: Sequence[TensorSpec], latents: list[NDArray[np.int32]], seed: int) -> Parameters:
-    """Before the first group: pseudo-random latents with the steps that make them the backbone's initial weights."""
-    steps = tuple(quantised.step_index(t.bound / (t.radius or 256)) for t in tensors if t.kind == LATENT)
-    generator = torch.Generator().manual_seed(seed)
-    floats = []
-    for t in tensors:
-        if t.kind != LATENT:
-            value = (torch.rand(t.shape, generator=generator) * 2 - 1) * (t.bound if t.radius else 0.0)
-            floats.append(value.numpy())
-    return Parameters(latents, steps, floats)
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A group to train. start: where training begins; base: the integers that its residuals are counted against.
+
+    follows: these are, instead, the integers of the member before it, as they are while both are trained.
+    """
+
+    start: Parameters
+    base: Sequence[NDArray[np.int32]]
+    target: Target
+    follows: bool = False
 
 
-class _Trainee:
-    """The real-valued parameters of a fit and the weights that they stand for."""
+@dataclass(frozen=True, eq=False)
+class Sharing:
+    """Which elements of the LATENT tensors all members have in common, and what their residuals are counted against.
 
-    def __init__(self, tensors: Sequence[TensorSpec], start: Parameters, device: torch.device) -> None:
-        self.tensors = tensors
-        latents, floats = iter(start.latents), iter(start.floats)
-        self.values = [
-            torch.from_numpy((next(latents) if t.kind == LATENT else next(floats)).astype(np.float32)).to(device)
-            for t in tensors
-        ]
-        self.is_latent = [t.kind == LATENT for t in tensors]
-        self.latents = [v for v, latent in zip(self.values, self.is_latent, strict=True) if latent]
-        self.indices = torch.tensor(start.steps, dtype=torch.float32)
-        self.steps = [1.0] * len(tensors)
-        self.set_steps()
+    in_turn: they move in each member's turn, not once a step. frozen: they stay as they are, which has to be the same
+    for all members; nothing is coded for them.
+    """
 
-    def set_steps(self) -> None:
-        """Steps of the rounded indices, clamped to the range that the format has."""
-        self.indices.clamp_(quantised.MIN_STEP_INDEX, quantised.MAX_STEP_INDEX)
-        rounded = iter(int(i) for i in torch.round(self.indices).tolist())
-        self.steps = [quantised.step_size(next(rounded)) if latent else 1.0 for latent in self.is_latent]
+    shared: Masks
+    base: Sequence[NDArray[np.int32]]
+    in_turn: bool = False
+    frozen: bool = False
 
-    def weights(self) -> list[Tensor]:
-        """Leaves that collect gradients: exactly the decoder's weights."""
-        out = []
-        for value, step, latent in zip(self.values, self.steps, self.is_latent, strict=True):
-            w = torch.round(value) * step if latent else value.detach().clone()
-            out.append(w.requires_grad_())
-        return out
 
-    def detached(self) -> list[Tensor]:
-        """The same weights, to look at."""
-        return [leaf.detach() for leaf in self.weights()]
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """One group, trained.
 
-    def take_gradients(self, leaves: Sequence[Tensor]) -> None:
-        """From weights to latents and step indices."""
-        index_grads = []
-        for value, leaf, step, latent in zip(self.values, leaves, self.steps, self.is_latent, strict=True):
-            assert leaf.grad is not None
-            if latent:
-                index_grads.append((leaf.grad * leaf.detach()).sum() * (math.log(2) / quantised.STEPS_PER_OCTAVE))
-            value.grad = leaf.grad.mul_(step)
-        self.indices.grad = torch.stack(index_grads).cpu() if index_grads else torch.zeros(0)
+    parameters: rounded, as they are coded. weights: of the training network at the end, from which `pictures` makes
+    what it shows; mse: its error over samples inside of the picture, not clamped. bits: of its own residuals.
+    """
 
-    def result(self) -> Parameters:
-        """Rounded, as they are coded."""
-        arrays = [v.detach().cpu() for v in self.values]
-        pairs = list(zip(arrays, self.is_latent, strict=True))
-        return Parameters(
-            [torch.round(v).to(torch.int32).numpy() for v, latent in pairs if latent],
-            tuple(int(i) for i in torch.round(self.indices).tolist()),
-            [v.numpy().astype(np.float32) for v, latent in pairs if not latent],
-        )
+    parameters: Parameters
+    weights: list[Tensor]
+    mse: float
+    bits: float
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What training found. bits: of all residuals, estimated; shared_bits: of those that are shared, which are among
+    them; lam: at the end. seconds: of all together."""
+
+    members: tuple[Trained, ...]
+    bits: float
+    shared_bits: float
+    lam: float
+    iterations: int
+    seconds: float
+
+    @property
+    def parameters(self) -> list[Parameters]:
+        """Of each member."""
+        return [member.parameters for member in self.members]
 
 
 def schedule(step: int, settings: FitSettings) -> float:
@@ -172,91 +116,219 @@ def schedule(step: int, settings: FitSettings) -> float:
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / settings.iterations)))
 
 
+class _Group:
+    """One group in training: its network, what moves its own elements, and the frames that steps see."""
+
+    def __init__(
+        self,
+        model: Backbone,
+        member: Member,
+        mask: Tensor,
+        settings: FitSettings,
+        shared: list[Tensor] | None,
+        number: int,
+        before: _Group | None,
+    ) -> None:
+        self.model, self.member, self.mask, self.settings = model, member, mask, settings
+        self.trainee = Trainee(model.tensors, member.start, mask.device)
+        own = None if shared is None else [1 - s for s in shared]
+        self.learner = Learner(self.trainee, member.base, settings, own)
+        self.batches = _batches(member.target, settings, settings.seed + number * GROUP_SEEDS)
+        self.mse = math.nan
+        self._before = before if member.follows else None
+        self._inside = float(mask.sum())  # samples of a frame inside of the picture
+        self._opening: list[float] = []  # errors of the first epoch's steps
+        self._epoch = len(parts(member.target.count, settings))
+
+    def refresh(self) -> None:
+        """Fit the rate's tables to the residuals as they are."""
+        if self._before is not None:
+            self.learner.rate.base = [torch.round(latent) for latent in self._before.trainee.latents]
+        self.learner.refresh()
+
+    def backward(self) -> None:
+        """Gradients of the next frames' error."""
+        leaves = self.trainee.weights()
+        self.mse = backward(self.model, leaves, *next(self.batches), self.mask, self._inside)
+        if len(self._opening) < self._epoch:
+            self._opening.append(self.mse)
+        if math.isfinite(self.mse):
+            self.trainee.take_gradients(leaves)
+
+    def opening_error(self) -> float:
+        """Of the first epoch, about; inf where there was none."""
+        return sum(self._opening) / len(self._opening) if self._opening else math.inf
+
+    def error(self, trainee: Trainee | None = None) -> float:
+        """Of all frames, under the weights of `trainee`, by default the group's."""
+        weights = (trainee or self.trainee).detached()
+        return _error(self.model, weights, self.member.target, self.mask, self.settings)
+
+
+class _Common:
+    """The shared elements of groups in training: a network of their own, of which the others have copies."""
+
+    def __init__(self, groups: list[_Group], sharing: Sharing, shared: list[Tensor], settings: FitSettings) -> None:
+        first = groups[0]
+        self._groups = groups
+        self.trainee = Trainee(first.model.tensors, first.member.start, first.mask.device)
+        self.learner = Learner(self.trainee, sharing.base, settings, shared, floats=False)
+        self._shared = [s > 0 for s in shared]
+        for value in (*self.trainee.values, self.trainee.indices):
+            value.grad = torch.zeros_like(value)
+
+    def collect(self, group: _Group) -> None:
+        """Add a group's gradients."""
+        for mine, theirs in self._pairs(group):
+            assert mine.grad is not None and theirs.grad is not None
+            mine.grad.add_(theirs.grad)
+
+    def update(self, step: int, scale: float, weight: float, noise: torch.Generator) -> None:
+        """Move by the gradients collected since the last time."""
+        self.learner.update(step, scale, weight, noise)
+        for value in self.trainee.values:
+            assert value.grad is not None
+            value.grad.zero_()
+
+    def mirror_steps(self) -> None:
+        """The steps of a window are those of all its groups. Their gradients, collected in all turns, start again."""
+        for group in self._groups:
+            group.trainee.indices.copy_(self.trainee.indices)
+            group.trainee.set_steps()
+        assert self.trainee.indices.grad is not None
+        self.trainee.indices.grad.zero_()
+
+    @torch.no_grad()
+    def mirror(self, group: _Group) -> None:
+        """Copy the shared elements to a group."""
+        for mine, theirs, shared in zip(self.trainee.latents, group.trainee.latents, self._shared, strict=True):
+            torch.where(shared, mine, theirs, out=theirs)
+
+    def _pairs(self, group: _Group) -> list[tuple[Tensor, Tensor]]:
+        mine, theirs = self.trainee, group.trainee
+        return list(zip((*mine.values, mine.indices), (*theirs.values, theirs.indices), strict=True))
+
+
 def fit(
     model: Backbone,
-    start: Parameters,
-    base: Sequence[NDArray[np.int32]],
-    target: Target,
+    members: Sequence[Member],
     mask: Tensor,
     settings: FitSettings,
     watch: Watch,
+    sharing: Sharing | None = None,
 ) -> FitResult:
-    """Train one group from `start`; residuals are counted against `base`, the integers that the decoder has.
+    """Train one group, or several that share parameters.
 
-    mask: (cells, 1, 1, h, w), on the device to train on. watch(step, mse of the step's frames, bits) is called after
-    each step and may raise to stop. What training makes worse is left as it was. Deterministic for given inputs, device
-    and thread count. Memory: a step's frames, and what `target` holds.
+    mask: (cells, 1, 1, h, w), on the device to train on. watch(step, mean squared error of the step's frames, bits) is
+    called after each step and may raise to stop. What training makes worse is left as it was; with several groups, all
+    of them. Deterministic for given inputs, device and thread count. Memory: a step's frames, what the targets hold,
+    and of each member six copies of its parameters.
     """
     began = time.perf_counter()
-    device = mask.device
-    trainee = _Trainee(model.tensors, start, device)
-    rate = ResidualRate([torch.from_numpy(b.astype(np.float32)).to(device) for b in base])
-    rates = _learning_rates(trainee, settings)
-    # What starts at zero, such as embeddings, is no matrix between two layers.
-    optimizer = Optimizer(trainee.values, rates, [settings.muon and t.radius > 0 for t in model.tensors])
-    step_optimizer = Optimizer([trainee.indices], [STEP_INDEX_RATE], [False])
-    noise = torch.Generator(device=device).manual_seed(settings.seed)
-    count = sum(v.numel() for v in trainee.latents)
+    shared = None if sharing is None else [torch.from_numpy(s).to(mask.device).float() for s in sharing.shared]
+    groups: list[_Group] = []
+    for number, member in enumerate(members):
+        groups.append(_Group(model, member, mask, settings, shared, number, groups[-1] if groups else None))
+    common, in_turn = None, False
+    if sharing is not None and shared is not None and not sharing.frozen:
+        common, in_turn = _Common(groups, sharing, shared, settings), sharing.in_turn
+    learners = [group.learner for group in groups] + ([common.learner] if common else [])
+    leader = common.trainee if common else groups[0].trainee  # whose steps are learned
+    assert common or len(groups) == 1 or not settings.learn_steps, "there is one leader"
+    step_optimizer = Optimizer([leader.indices], [STEP_INDEX_RATE], [False])
+    noise = torch.Generator(device=mask.device).manual_seed(settings.seed)
+    count = sum(v.numel() for v in leader.latents)
     lam = settings.lam
-    batches = _batches(target, settings)
     rate_every = max(1, min(settings.rate_every, settings.iterations // 10))
-    trim_at = settings.iterations * TRIM_FROM if settings.proximal and not settings.muon else math.inf
-    inside = float(mask.sum())  # samples of a frame inside of the picture
-    opening: list[float] = []  # errors of the first epoch's steps
-    epoch = len(parts(target.count, settings))
+    mse = math.nan
     for step in range(settings.iterations):
-        leaves = trainee.weights()
-        mse = _accumulate(model, leaves, *next(batches), mask, inside)
-        if step < epoch:
-            opening.append(mse)
+        scale = schedule(step, settings)
+        for group in groups:
+            if common:
+                common.mirror(group)
+            group.backward()
+            if not math.isfinite(group.mse):
+                break
+            if group is groups[0] and step % rate_every == 0:
+                _refresh(groups, common)
+                if settings.target_bits is not None:
+                    if step > settings.iterations // 4:
+                        lam = _steer(lam, sum(learner.bits for learner in learners), settings.target_bits)
+                    _trim(learners, step, settings.target_bits)
+            weight = lam / count if count else 0.0
+            if common:
+                common.collect(group)
+            group.learner.update(step, scale, weight, noise)
+            if common and in_turn:
+                common.update(step, scale, weight / len(groups), noise)
+        mse = sum(group.mse for group in groups) / len(groups)
         if not math.isfinite(mse):
             break
-        trainee.take_gradients(leaves)
-        if step % rate_every == 0:
-            rate.refresh(trainee.latents)
-            if settings.target_bits is not None and step > settings.iterations // 4:
-                ratio = max(rate.bits, 1.0) / settings.target_bits
-                lam = min(max(lam * min(max(ratio, 0.5), 2.0) ** 0.7, LAMBDA_FLOOR), LAMBDA_CEILING)
-            if step >= trim_at and settings.target_bits is not None and rate.bits > settings.target_bits:
-                rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
-        scale = schedule(step, settings)
-        weight = lam / count if count else 0.0
-        if not settings.proximal:
-            rate.add_gradient(trainee.latents, weight, noise)
-        optimizer.step(scale)
-        if settings.proximal:
-            gains = optimizer.gains_of_latents(trainee.is_latent)
-            latent_rates = [lr for lr, latent in zip(rates, trainee.is_latent, strict=True) if latent]
-            strengths = [gain * (weight * lr * scale) for gain, lr in zip(gains, latent_rates, strict=True)]
-            rate.shrink(trainee.latents, strengths)
+        if common and not in_turn:
+            common.update(step, scale, weight, noise)
         if settings.learn_steps and step < settings.iterations // 2:
             step_optimizer.step(scale)
-            trainee.set_steps()
-        watch(step, mse, rate.bits)
-    del batches  # and the pictures that it holds
+            leader.set_steps()
+            if common:
+                common.mirror_steps()
+        watch(step, mse, sum(learner.bits for learner in learners))
+    for group in groups:
+        group.batches.close()  # and the pictures that it holds
     if math.isfinite(mse):
-        rate.refresh(trainee.latents)
-        if trim_at < math.inf and settings.target_bits is not None and rate.bits > settings.target_bits * TOLERATED:
-            rate.trim(trainee.latents, optimizer.gains_of_latents(trainee.is_latent), settings.target_bits)
-        weights = trainee.detached()
-        mse = _error(model, weights, target, mask, settings)
-    if not mse < sum(opening) / len(opening):  # in doubt: is it better than what training began with, which costs less
-        before = _Trainee(model.tensors, start, device)
-        first = _error(model, before.detached(), target, mask, settings)
-        if not mse < first:
-            trainee, weights, mse = before, before.detached(), first
-            rate.refresh(trainee.latents)
-    seconds = time.perf_counter() - began
-    return FitResult(trainee.result(), weights, mse, rate.bits, lam, settings.iterations, seconds)
+        _refresh(groups, common)
+        if settings.target_bits is not None:
+            _trim(learners, settings.iterations, settings.target_bits)
+            _refresh(groups, common)
+    errors = [group.error() if math.isfinite(mse) else math.inf for group in groups]
+    if not sum(errors) < sum(group.opening_error() for group in groups):
+        errors = _undo_if_worse(groups, common, errors)  # in doubt: what training began with costs less
+        _refresh(groups, common)
+    trained = tuple(
+        Trained(group.trainee.result(), group.trainee.detached(), error, group.learner.bits)
+        for group, error in zip(groups, errors, strict=True)
+    )
+    return FitResult(
+        members=trained,
+        bits=sum(learner.bits for learner in learners),
+        shared_bits=common.learner.bits if common else 0.0,
+        lam=lam,
+        iterations=settings.iterations,
+        seconds=time.perf_counter() - began,
+    )
 
 
-def _learning_rates(trainee: _Trainee, settings: FitSettings) -> list[float]:
-    """Of each tensor, in its own units. Latents live on a scale of 1 / step, so their rates do too."""
-    out = []
-    for t, step in zip(trainee.tensors, trainee.steps, strict=True):
-        bound = t.bound if settings.relative else 1.0
-        out.append(settings.rate * bound / step)
-    return out
+def _refresh(groups: Sequence[_Group], common: _Common | None) -> None:
+    if common:
+        for group in groups:
+            common.mirror(group)
+        common.learner.refresh()
+    for group in groups:
+        group.refresh()
+
+
+def _steer(lam: float, bits: float, target_bits: float) -> float:
+    """Lambda, moved towards the one that makes the residuals take `target_bits`."""
+    ratio = max(bits, 1.0) / target_bits
+    return min(max(lam * float(min(max(ratio, 0.5), 2.0) ** 0.7), LAMBDA_FLOOR), LAMBDA_CEILING)
+
+
+def _trim(learners: Sequence[Learner], step: int, target_bits: float) -> None:
+    """Cut all down to the budget by the same factor, once it is time for that."""
+    bits = sum(learner.bits for learner in learners)
+    for learner in learners:
+        learner.trim(step, target_bits * learner.bits / max(bits, 1.0))
+
+
+def _undo_if_worse(groups: list[_Group], common: _Common | None, errors: list[float]) -> list[float]:
+    """Back to the start unless the groups' errors, inf where training diverged, are less than at the start."""
+    before = [group.error(Trainee(group.model.tensors, group.member.start, group.mask.device)) for group in groups]
+    if sum(errors) < sum(before):
+        return errors
+    for group in groups:
+        group.trainee.restore(group.member.start)
+    if common:
+        common.trainee.restore(groups[0].member.start)
+    return before
 
 
 def parts(count: int, settings: FitSettings) -> list[range]:
@@ -265,14 +337,14 @@ def parts(count: int, settings: FitSettings) -> list[range]:
     return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
 
-def _batches(target: Target, settings: FitSettings) -> Iterator[tuple[Sequence[int], Tensor]]:
+def _batches(target: Target, settings: FitSettings, seed: int) -> Generator[tuple[Sequence[int], Tensor]]:
     """For ever: the places that the next step sees, and their pictures (cells, T, 3, h, w)."""
     size = settings.frames_per_step or target.count
     if size >= target.count:
         whole = target(range(target.count))
         while True:
             yield range(target.count), whole
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(target.count, generator=generator).tolist()
         for first in range(0, target.count, size):
@@ -286,11 +358,11 @@ def _bites(model: Backbone, frames: Sequence[int], mask: Tensor) -> list[range]:
     return [range(first, min(first + size, model.cells)) for first in range(0, model.cells, size)]
 
 
-def _accumulate(
+def backward(
     model: Backbone, leaves: list[Tensor], frames: Sequence[int], target: Tensor, mask: Tensor, inside: float
 ) -> float:
     """Forward and backward over all cells, in bites; the mean squared error over the `inside` samples of each frame
-    that the mask keeps."""
+    that the mask keeps. The leaves' gradients are added to."""
     normaliser = 1.0 / (3.0 * inside * len(frames))
     total = 0.0
     for cells in _bites(model, frames, mask):

@@ -36,8 +36,8 @@ class Optimizer:
     """Updates `parameters` in place from their gradients.
 
     rates: the learning rate of each, in its own units a step. muon: whether to orthogonalise the updates, of each; only
-    matrices are, convolutions as (out, rest). State is kept for one fit only: every group starts afresh, so a resumed
-    encode goes on with the same bits.
+    matrices are, convolutions as (out, rest). own: of each the elements that move, 1 or 0, None for all. State is kept
+    for one fit only: every group starts afresh, so a resumed encode goes on with the same bits.
     `gains`, after a step: how many units of update one unit of gradient became, before the learning rate; what a
     proximal step has to be multiplied with. A number for a matrix of Muon's, a value per element for Adam.
     """
@@ -47,10 +47,13 @@ class Optimizer:
         parameters: Sequence[Tensor],
         rates: Sequence[float],
         muon: Sequence[bool],
+        own: Sequence[Tensor | None] | None = None,
         betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
         self.parameters = list(parameters)
         self.rates = list(rates)
+        self.own = list(own) if own is not None else [None] * len(self.parameters)
+        self._moves = [o is None or bool(o.any()) for o in self.own]
         self.betas = betas
         self.momentum = 0.95
         self.matrix = [m and p.dim() > 1 for p, m in zip(self.parameters, muon, strict=True)]
@@ -68,8 +71,13 @@ class Optimizer:
         """One update with all learning rates times `scale`."""
         self.steps += 1
         for i, (p, rate) in enumerate(zip(self.parameters, self.rates, strict=True)):
+            if not self._moves[i]:
+                continue
             assert p.grad is not None
             update = self._muon(i, p.grad) if self.matrix[i] else self._adam(i, p.grad)
+            own = self.own[i]
+            if own is not None:
+                update = update * own
             p.data.add_(update, alpha=-rate * scale)
 
     def _muon(self, i: int, grad: Tensor) -> Tensor:

@@ -26,18 +26,25 @@ K_MAX = 63  # magnitudes with their own symbol; the histogram's last bin holds t
 
 
 class ResidualRate:
-    """Code lengths of `latents - base`, both of the LATENT tensors, base integer-valued float32."""
+    """Code lengths of `latents - base`, both of the LATENT tensors, base integer-valued float32.
 
-    def __init__(self, base: Sequence[Tensor]) -> None:
+    own: of each tensor the elements that are coded, 1 or 0 as float32; None for all. The others are left alone.
+    """
+
+    def __init__(self, base: Sequence[Tensor], own: Sequence[Tensor | None] | None = None) -> None:
         self.base = list(base)
+        self.own = list(own) if own is not None else [None] * len(self.base)
+        self._chosen = [None if o is None else o > 0 for o in self.own]
         self.slopes: list[tuple[float, float]] = [(0.0, 0.0)] * len(self.base)
         self.bits = 0.0
 
     def refresh(self, latents: Sequence[Tensor]) -> None:
         """Fit the tables to the rounded residuals; sets `slopes`, and `bits`, the length of all of them."""
         self.slopes, self.bits = [], 0.0
-        for latent, base in zip(latents, self.base, strict=True):
+        for latent, base, chosen in zip(latents, self.base, self._chosen, strict=True):
             magnitude = (torch.round(latent.detach()) - base).abs_()
+            if chosen is not None:
+                magnitude = magnitude[chosen]
             counts = torch.bincount(magnitude.clamp(max=K_MAX + 1).flatten().to(torch.int64), minlength=K_MAX + 2)
             histogram = counts.cpu().numpy()
             z, d = tables.fit(histogram)
@@ -51,21 +58,25 @@ class ResidualRate:
 
     def add_gradient(self, latents: Sequence[Tensor], weight: float, generator: torch.Generator) -> None:
         """Add weight x d bits / d latent, at r + U(-1/2, 1/2), to the latents' gradients."""
-        for latent, base, (near, far) in zip(latents, self.base, self.slopes, strict=True):
+        for latent, base, own, (near, far) in zip(latents, self.base, self.own, self.slopes, strict=True):
             assert latent.grad is not None
             noise = torch.rand(latent.shape, generator=generator, device=latent.device) - 0.5
             r = latent.detach() - base + noise
-            latent.grad += torch.where(r.abs() < 1, near, far) * torch.sign(r) * weight
+            slope = torch.where(r.abs() < 1, near, far) * torch.sign(r)
+            latent.grad += (slope if own is None else slope * own) * weight
 
     def shrink(self, latents: Sequence[Tensor], weights: Sequence[Tensor | float]) -> None:
         """The proximal step: move each residual towards 0 by weight x slope, and not past it.
 
         A weight is one number for a tensor, or has one value per element.
         """
-        for latent, base, (near, far), weight in zip(latents, self.base, self.slopes, weights, strict=True):
+        for latent, base, own, (near, far), weight in zip(
+            latents, self.base, self.own, self.slopes, weights, strict=True
+        ):
             r = latent.detach().sub(base)
             m = r.abs()
-            m.sub_(torch.where(m < 1, near, far).mul_(weight)).clamp_(min=0)
+            move = torch.where(m < 1, near, far).mul_(weight)
+            m.sub_(move if own is None else move.mul_(own)).clamp_(min=0)
             latent.data.copy_(torch.copysign(m, r).add_(base))
 
     def trim(self, latents: Sequence[Tensor], gains: Sequence[Tensor | float], target_bits: float) -> None:

@@ -11,10 +11,12 @@ where none did, the best in PSNR.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from nvcodec.training.fit import LAMBDA_CEILING, FitResult, FitSettings, Parameters
+from nvcodec.training.fit import LAMBDA_CEILING, FitResult
+from nvcodec.training.settings import FitSettings
+from nvcodec.training.trainee import Parameters
 
 REACH_ROUNDS = 4
 SQUEEZE_ROUNDS = 6
@@ -24,6 +26,13 @@ ROUND_RATE = 0.4  # learning rate of a further round, as a part of the first one
 LEAST_LAMBDA = 1e-6  # to double from, where training started with less
 
 
+Run = Callable[[Sequence[Parameters], FitSettings], FitResult]
+"""Trains the groups that are trained together from these parameters, one for each group."""
+
+Measure = Callable[[FitResult], float]
+"""The PSNR that a target is about, dB."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Round:
     result: FitResult
@@ -31,19 +40,19 @@ class _Round:
 
 
 def fit_to_psnr(
-    run: Callable[[Parameters, FitSettings], FitResult],
-    measure: Callable[[FitResult], float],
-    start: Parameters,
+    run: Run,
+    measure: Measure,
+    start: Sequence[Parameters],
     settings: FitSettings,
     target: float,
 ) -> FitResult:
-    """run(start, settings) trains; measure(result) is the PSNR that the target, in dB, is about.
+    """target: in dB. start: where training of each group begins.
 
     `seconds` and `iterations` of the result are those of all rounds together.
     """
     rounds: list[_Round] = []
 
-    def attempt(origin: Parameters, how: FitSettings) -> _Round:
+    def attempt(origin: Sequence[Parameters], how: FitSettings) -> _Round:
         result = run(origin, replace(how, seed=settings.seed + len(rounds)))
         rounds.append(_Round(result, measure(result)))
         return rounds[-1]

@@ -87,12 +87,14 @@ class OwnCodec(Codec):
         )
 
 
-def _value(name: str, text: str) -> int | float | str:
+def _value(name: str, text: str) -> bool | int | float | str:
     """An option's value in the type of the setting."""
     if name not in OPTIONS:
         raise UsageError(f"nvcodec has no option {name}; it has {', '.join(OPTIONS)}")
     kind = str(OPTIONS[name].type)
     try:
+        if "bool" in kind:
+            return bool(int(text))
         return int(text) if "int" in kind else float(text) if "float" in kind else text
     except ValueError:
         raise UsageError(f"nvcodec: {name}={text} is not a number") from None

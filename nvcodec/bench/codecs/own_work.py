@@ -38,7 +38,9 @@ def encode(source: str, target: str, settings: dict[str, Any]) -> dict[str, Any]
             {
                 "first_frame": group.first_frame,
                 "frames": group.frames,
-                "bytes": group.bytes,
+                "bytes": group.size,
+                "inheritance": group.inheritance,
+                "window": asdict(group.window) if group.window else None,
                 "random_access": group.random_access,
                 "lambda": group.lam,
                 "steps": group.steps,

@@ -44,3 +44,6 @@ class Network(Protocol):
 
     def moves(self, tensor: TensorSpec) -> bool:
         """Whether a tensor is among those that follow the content from group to group."""
+
+    def shares(self, tensor: TensorSpec) -> bool:
+        """Whether the groups of a window may have values of a tensor in common."""

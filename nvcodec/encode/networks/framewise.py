@@ -68,6 +68,10 @@ class FrameWiseNetwork:
         """All of them."""
         return True
 
+    def shares(self, tensor: TensorSpec) -> bool:
+        """All but the embeddings, which are of frames."""
+        return tensor.name != "embedding"
+
 
 def _nerv(group: int, width: int, strides: tuple[int, ...]) -> tuple[int, ...]:
     return NervConfig(group, width, width, 40, 125, 12, 20, *strides).values

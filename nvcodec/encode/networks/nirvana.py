@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nvcodec.encode.settings import EncodeSettings
-from nvcodec.models.base import TensorSpec
+from nvcodec.models.base import LATENT, TensorSpec
 from nvcodec.models.nirvana import NirvanaConfig, largest_patch
 from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
@@ -80,3 +80,7 @@ class NirvanaNetwork:
     def moves(self, tensor: TensorSpec) -> bool:
         """All but the dictionary."""
         return tensor.name != "volume.weight"
+
+    def shares(self, tensor: TensorSpec) -> bool:
+        """All that is quantised."""
+        return tensor.kind == LATENT
