@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from nvcodec.models import weights
+from nvcodec.models.base import LATENT
 from nvcodec.models.nirvana import Nirvana, NirvanaConfig
 from nvcodec.training.fit import Member, fit
 from nvcodec.training.trainee import initial_parameters
@@ -47,3 +49,33 @@ def setting(seed=0, frames=2):
 def alone(model, start, base, target, mask, how, watch=lambda *_: None):
     """What training finds of a group by itself."""
     return fit(model, [Member(start, base, target)], mask, how, watch).members[0]
+
+
+def quiet(*_):
+    """A watch that looks away."""
+
+
+def window(count=2, frames=2, conv_float=0, seed=0):
+    """(network, initial integers, members with pictures of their own, mask)"""
+    model, base, _, target, mask = setting(seed, frames)
+    model = Nirvana(replace(model.config, conv_float=conv_float), model.height, model.width)
+    base = base[: len([t for t in model.tensors if t.kind == LATENT])]
+    start = initial_parameters(model.tensors, base, seed)
+    looks = (target.cells, 1 - target.cells, target.cells.flip(0), target.cells.flip(4))
+    return model, base, [Member(start, base, Pictures(cells)) for cells in looks[:count]], mask
+
+
+def at_random(base, part=0.5, seed=0):
+    """Masks."""
+    generator = np.random.default_rng(seed)
+    return [generator.random(q.shape) < part for q in base]
+
+
+def same(first, second):
+    """Whether two lists of arrays are equal."""
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def within(latents, masks):
+    """The elements where masks are True, of all arrays."""
+    return np.concatenate([q[m] for q, m in zip(latents, masks, strict=True)])

@@ -1,13 +1,11 @@
 """Whole encodes whose groups share parameters: what is reported is what the file decodes to, whatever is asked for."""
 
-import contextlib
 import dataclasses
 import gc
 import io
 import os
 import sys
 import weakref
-from concurrent.futures import Future
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,66 +15,28 @@ import numpy as np
 import pytest
 from bitstream_samples import Pipe, spans
 from clip_samples import SHOTS, write_clip
+from encode_samples import MODELS, NONE, QUICK, SMALL, WINDOW, WINDOW_PREVIOUS, decoded, records, settings, shape
 from layout_samples import planned
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from nvcodec.bitstream.container import Reader, Writer  # noqa: E402
+from nvcodec.bitstream.container import Reader  # noqa: E402
 from nvcodec.bitstream.records import GroupRecord, WindowRecord  # noqa: E402
-from nvcodec.bitstream.registry import Inheritance, Origin, SectionKind  # noqa: E402
-from nvcodec.decode.decoder import Check, Decoder  # noqa: E402
+from nvcodec.bitstream.registry import Origin, SectionKind  # noqa: E402
+from nvcodec.decode.decoder import Decoder  # noqa: E402
 from nvcodec.encode import encoder as encoding  # noqa: E402
-from nvcodec.encode import jobs  # noqa: E402
 from nvcodec.encode.encoder import encode  # noqa: E402
 from nvcodec.encode.plan import FILE_OVERHEAD, GROUP_OVERHEAD, decide  # noqa: E402
 from nvcodec.encode.rate_control import RateControl  # noqa: E402
 from nvcodec.encode.report import GroupReport, Progress  # noqa: E402
-from nvcodec.encode.settings import CHOICES, EncodeSettings  # noqa: E402
-from nvcodec.errors import FormatError, UsageError  # noqa: E402
+from nvcodec.encode.settings import CHOICES  # noqa: E402
+from nvcodec.errors import UsageError  # noqa: E402
 from nvcodec.media.source import open_source  # noqa: E402
 from nvcodec.video import VideoInfo  # noqa: E402
 from tools.refdec import decode as reference_decode  # noqa: E402
 
 pytest_plugins = ("clip_fixtures",)
-
-NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS = Inheritance
-QUICK = EncodeSettings(
-    model="hnerv", preset="ultrafast", lam=1e-5, width=6, group=4, share=0.5, min_window=0.16, max_window=3,
-    steps_first=8, threads=1,
-)  # fmt: skip
-SMALL = {"patch": 8, "channels": 4, "block_channels": 4}
-MODELS = {
-    "nirvana": {"model": "nirvana", **SMALL},
-    "float": {"model": "nirvana", "conv": "float", **SMALL},
-    "hnerv": {},
-    "nerv": {"model": "nerv", "width": 4},
-    "enerv": {"model": "enerv", "width": 4},
-}
-
-
-def settings(**changes):
-    return dataclasses.replace(QUICK, **changes)
-
-
-def records(path):
-    with open(path, "rb") as file:
-        return list(Reader(file).records())
-
-
-def shape(path):
-    """Of each group its inheritance, and of each window the groups that share it."""
-    return [
-        (r.first_group, r.groups) if isinstance(r, WindowRecord) else r.inheritance for r in records(path)
-    ]  # fmt: skip
-
-
-def decoded(path):
-    """All frames, which are those that the encoder saw."""
-    with open(path, "rb") as file:
-        groups = list(Decoder(file, device="cpu").groups())
-    assert {group.check for group in groups} == {Check.EXACT}
-    return [frame for group in groups for frame in group.frames]
 
 
 def frames_of(path):
@@ -385,108 +345,6 @@ def test_what_was_encoded_is_let_go(tmp_path, monkeypatch):
     assert held == {0: 12, 3: 8, 5: 12, 8: 8, 10: 12, 13: 8}
 
 
-# interruptions --------------------------------------------------------------------------------------------------------
-
-
-class Stop(Exception):
-    pass
-
-
-@pytest.mark.parametrize(
-    "where, changes",
-    [
-        ((0, 3), {}),
-        ((3, 1), {}),
-        ((3, 8), {"lam": None, "bpp": 2.0}),
-        ((3, 4), {"inherit": "previous"}),
-        ((3, 4), {"share_training": "sequential", "prune": 0.5}),
-        ((3, 4), {"lam": None, "psnr": 12.0}),
-    ],
-)
-def test_a_stopped_encode_goes_on_to_the_same_file(cut_clip, tmp_path, where, changes):
-    """Within the training of a window: whole windows before it are kept."""
-    how = settings(**changes)
-    encode(cut_clip, tmp_path / "whole.nvc", how)
-
-    def stop(event):
-        if isinstance(event, Progress) and (event.group, event.step) == where:
-            raise Stop
-
-    with pytest.raises(Stop):
-        encode(cut_clip, tmp_path / "a.nvc", how, observer=stop)
-    if where[0]:
-        with open(tmp_path / "a.nvc.part", "rb") as file:
-            assert some_frames(file) == 12
-        with pytest.raises(UsageError, match="seed"):
-            encode(cut_clip, tmp_path / "a.nvc", dataclasses.replace(how, seed=9), resume=True)
-    report = encode(cut_clip, tmp_path / "a.nvc", how, resume=True)
-    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
-    assert len(report.groups) == 5 and [bool(g.window) for g in report.groups] == [True, False, False, True, False]
-    assert sum(report.bytes_by_kind.values()) == report.bytes
-    assert sorted(os.listdir(tmp_path)) == ["a.nvc", "whole.nvc"]
-
-
-def some_frames(file):
-    """How many there are before the cut."""
-    found = 0
-    with pytest.raises(FormatError):
-        for _ in Decoder(file, device="cpu").frames():
-            found += 1
-    return found
-
-
-@pytest.mark.parametrize("written, in_place", [(0, False), (1, False), (3, False), (4, True)])
-def test_a_window_that_was_cut_is_written_again(cut_clip, tmp_path, monkeypatch, written, in_place):
-    """Stopped between the groups of a window: that window is cut off, and encoded again."""
-    encode(cut_clip, tmp_path / "whole.nvc", QUICK)
-    real = Writer.write_group
-
-    def write_group(self, record):
-        if record.number == written:
-            raise Stop
-        return real(self, record)
-
-    monkeypatch.setattr(Writer, "write_group", write_group)
-    with pytest.raises(Stop):
-        encode(cut_clip, tmp_path / "a.nvc", QUICK, in_place=in_place)
-    left = tmp_path / ("a.nvc" if in_place else "a.nvc.part")
-    assert left.exists() == (written > 0)
-    if written:
-        with open(left, "rb") as file:
-            assert some_frames(file) == 4 * written, "whole groups decode, of a window that was cut too"
-    monkeypatch.undo()
-    report = encode(cut_clip, tmp_path / "a.nvc", QUICK, in_place=in_place, resume=True)
-    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
-    assert [g.number for g in report.groups] == list(range(5))
-
-
-# chains ---------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Chains one after the other, without processes."""
-
-    @contextlib.contextmanager
-    def local(count, threads):
-        events = SimpleNamespace(put=seen.append, get_nowait=lambda: seen.pop(0) if seen else empty())
-        yield submit, events
-
-    def empty():
-        raise jobs.queue.Empty
-
-    def submit(*arguments):
-        future = Future()
-        try:
-            future.set_result(jobs._work(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    seen = []
-    monkeypatch.setattr(jobs, "_local", local)
-
-
 def test_chains_in_processes(cut_clip, tmp_path):
     """Each chain has whole windows, which are renumbered where they are joined."""
     how = settings(chains=2, jobs=2, group=None, chunk=0.2, min_window=0.28)
@@ -501,39 +359,6 @@ def test_chains_in_processes(cut_clip, tmp_path):
         (g.number, g.chain, g.first_frame) for g in groups
     ]
     assert sorted(os.listdir(tmp_path)) == ["a.nvc"]
-
-
-def test_stopped_chains_go_on(cut_clip, tmp_path, monkeypatch, in_this_process):
-    """From wherever a window was being joined. The first chain has a window and a group, the second one a window."""
-    how = settings(chains=2, max_window=2, inherit="previous")
-    encode(cut_clip, tmp_path / "whole.nvc", how)
-    frames = decoded(tmp_path / "whole.nvc")
-    for start in range(0, 20, 4):
-        with open(tmp_path / "whole.nvc", "rb") as file:
-            (some,) = Decoder(file, device="cpu").frames(start, start + 1)
-        assert some.same_pixels(frames[start])
-    join = jobs._join
-    for number in range(5):
-
-        def joining(chain, rows, output, number=number):
-            write = output.write
-            output.write = lambda record, row: stop() if record.number == number else write(record, row)
-            join(chain, rows, output)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(jobs, "_join", joining)
-            with pytest.raises(Stop):
-                encode(cut_clip, tmp_path / "a.nvc", how)
-        report = encode(cut_clip, tmp_path / "a.nvc", how, resume=True)
-        assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
-        assert [bool(g.window) for g in report.groups] == [True, False, False, True, False]
-        assert [g.number for g in report.groups] == list(range(5))
-        assert sorted(os.listdir(tmp_path)) == ["a.nvc", "whole.nvc"]
-        (tmp_path / "a.nvc").unlink()
-
-
-def stop():
-    raise Stop
 
 
 def test_groups_are_reported_in_order(cut_clip, tmp_path):

@@ -341,6 +341,8 @@ def test_tool_writes_and_names_its_files(tmp_path):
     assert len(one.stdout.split()) == 3
     few = run(tmp_path, "b.json", "--out", "few", "--only", "rd_*", "--only", "bytes_*", "--format", "svg")
     assert {path.name.partition("_")[0] for path in (tmp_path / "few").iterdir()} == {"rd", "bytes"}, few.stderr
+    named = run(tmp_path, "b.json", "--out", "named", "--only", "rd_*", "--prefix", "mine_", "--format", "svg")
+    assert named.stdout and all(path.name.startswith("mine_rd_") for path in (tmp_path / "named").iterdir())
     for path in (tmp_path / "one").iterdir():  # rows that are in both files count once
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 

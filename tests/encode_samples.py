@@ -1,0 +1,47 @@
+"""Small encodes whose groups share parameters, and how tests look at their files."""
+
+import dataclasses
+
+from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.records import WindowRecord
+from nvcodec.bitstream.registry import Inheritance
+from nvcodec.decode.decoder import Check, Decoder
+from nvcodec.encode.settings import EncodeSettings
+
+NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS = Inheritance
+QUICK = EncodeSettings(
+    model="hnerv", preset="ultrafast", lam=1e-5, width=6, group=4, share=0.5, min_window=0.16, max_window=3,
+    steps_first=8, threads=1,
+)  # fmt: skip
+SMALL = {"patch": 8, "channels": 4, "block_channels": 4}
+MODELS = {
+    "nirvana": {"model": "nirvana", **SMALL},
+    "float": {"model": "nirvana", "conv": "float", **SMALL},
+    "hnerv": {},
+    "nerv": {"model": "nerv", "width": 4},
+    "enerv": {"model": "enerv", "width": 4},
+}
+
+
+def settings(**changes):
+    return dataclasses.replace(QUICK, **changes)
+
+
+def records(path):
+    with open(path, "rb") as file:
+        return list(Reader(file).records())
+
+
+def shape(path):
+    """Of each group its inheritance, and of each window the groups that share it."""
+    return [
+        (r.first_group, r.groups) if isinstance(r, WindowRecord) else r.inheritance for r in records(path)
+    ]  # fmt: skip
+
+
+def decoded(path):
+    """All frames, which are those that the encoder saw."""
+    with open(path, "rb") as file:
+        groups = list(Decoder(file, device="cpu").groups())
+    assert {group.check for group in groups} == {Check.EXACT}
+    return [frame for group in groups for frame in group.frames]
