@@ -63,6 +63,7 @@ class ChainEncoder:
             encoded = self._unit(unit, places, state, pace, output)
             state = encoded[-1].state
             frames, fresh = sum(map(len, unit)), places[0].random_access
+            del unit  # before the next one is read
             self._control.account(frames, fresh, sum(e.report.size for e in encoded), encoded[-1].lam)
             for e in encoded:
                 observer(e.report)

@@ -84,10 +84,12 @@ class Division:
             return
         for window, members in windowed(frames, info, self.rule, self.threshold):
             groups = window.split(members)
+            del members
             if self.shares:
                 yield groups
             else:
                 yield from ([group] for group in groups)
+            del groups  # before the next ones are read
 
 
 def division(settings: EncodeSettings, info: VideoInfo, group: int | None, frames: int | None) -> Division:
@@ -202,3 +204,4 @@ def by_layout(frames: Iterable[T], layout: Layout) -> Iterator[list[Sequence[T]]
         found = [group for group in groups if group]
         if found:
             yield found
+        del groups, found  # while the next ones are read
