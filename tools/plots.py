@@ -51,6 +51,7 @@ class Formats(click.ParamType):  # type: ignore[type-arg]
 )
 @click.option("--bpp", type=click.FloatRange(0, min_open=True), help="Where plots at one rate look.  [default: median]")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Only plots of such names, as rd_*; several add up.")
+@click.option("--prefix", default="", help="What the names of files begin with.")
 @click.option("--format", "formats", type=Formats(), default=FORMATS, help="What to write.  [default: png,svg]")
 def command(
     files: tuple[Path, ...],
@@ -58,6 +59,7 @@ def command(
     metrics: tuple[str, ...],
     bpp: float | None,
     only: tuple[str, ...],
+    prefix: str,
     formats: tuple[str, ...],
 ) -> None:
     """Draw everything that RESULTS.json has the numbers for.
@@ -75,7 +77,7 @@ def command(
     if not chosen:
         raise UsageError(f"no plot is named {' or '.join(only)}; there are {', '.join(plots)}")
     for name, build in chosen.items():
-        for file in save(build, out, name, formats):
+        for file in save(build, out, prefix + name, formats):
             click.echo(str(out / file))
 
 

@@ -27,11 +27,10 @@ from nvcodec.video import Frame
 
 @dataclass(frozen=True, eq=False)
 class EncodedWindow:
-    """A window that is ready to be written: record and groups; the report is that of its first group too."""
+    """A window that is ready to be written. What it costs is in the report of its first group."""
 
     record: WindowRecord
     groups: list[Encoded]
-    lam: float
 
 
 class WindowEncoder:
@@ -78,7 +77,7 @@ class WindowEncoder:
             base = window.state if place.random_access else out[-1].state
             out.append(self.groups.code(part, place, base, trained, psnr, effort, window.shared))
         out[0] = replace(out[0], report=replace(out[0].report, window=report))
-        return EncodedWindow(record, out, result.lam)
+        return EncodedWindow(record, out)
 
     def _choose(self, targets: Sequence[Target], initial: State, start: Parameters, settings: FitSettings) -> Masks:
         """Which elements are shared."""
