@@ -6,7 +6,8 @@ import zlib
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.container import Reader, Writer
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, Section, TensorSpec, VideoRecord, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section, WindowRecord
+from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind, TensorKind
 
 VIDEO = VideoRecord(5, 3, 8, 1, (1, 25), rate=(25, 1))
@@ -113,6 +114,17 @@ class Pipe(io.RawIOBase):
 
     def read(self, size=-1):
         return self._file.read(min(size, self._most) if size >= 0 else self._most)
+
+
+class CountingFile(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    total = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        self.total += len(data)
+        return data
 
 
 def read_all(data, recover=False, pipe=False):

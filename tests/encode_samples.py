@@ -3,7 +3,7 @@
 import dataclasses
 
 from nvcodec.bitstream.container import Reader
-from nvcodec.bitstream.records import WindowRecord
+from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode.settings import EncodeSettings

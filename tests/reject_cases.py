@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Reader  # noqa: E402
 from nvcodec.bitstream.fields import svarint, uvarint  # noqa: E402
-from nvcodec.bitstream.records import Section  # noqa: E402
+from nvcodec.bitstream.group_records import Section  # noqa: E402
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind  # noqa: E402
 from nvcodec.entropy.bits import BitWriter  # noqa: E402
 

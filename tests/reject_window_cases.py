@@ -21,7 +21,7 @@ from reject_cases import (
 )
 
 from nvcodec.bitstream.fields import svarint, uvarint
-from nvcodec.bitstream.records import Section, WindowRecord
+from nvcodec.bitstream.group_records import Section, WindowRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind
 from nvcodec.entropy.bits import BitWriter
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from nvcodec import limits
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.container import LEAST_GROUP_SIZE, Reader, Writer
-from nvcodec.bitstream.records import EndRecord, GroupRecord, Section, VideoRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section
+from nvcodec.bitstream.records import EndRecord, VideoRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.bitstream.survey import scan
 from nvcodec.errors import (

@@ -5,10 +5,11 @@ from bitstream_samples import GROUPS, MODEL, VIDEO, window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.index import unpack_index
 from nvcodec.bitstream.metadata import unpack_meta
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.records import ModelRecord, VideoRecord
 from nvcodec.errors import (
     FormatError,
 )

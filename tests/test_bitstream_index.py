@@ -8,6 +8,7 @@ from bitstream_samples import (
     GROUPS,
     MODEL,
     VIDEO,
+    CountingFile,
     Pipe,
     parts,
     raw_chunk,
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 
 from nvcodec.bitstream.container import Reader, Writer
 from nvcodec.bitstream.fields import uvarint
+from nvcodec.bitstream.group_records import Section
 from nvcodec.bitstream.index import IndexEntry, IndexWriter, unpack_index
-from nvcodec.bitstream.records import EndRecord, Section
+from nvcodec.bitstream.records import EndRecord
 from nvcodec.bitstream.registry import SectionKind
 from nvcodec.errors import (
     LimitError,
@@ -79,17 +81,6 @@ def test_index_round_trip(groups):
 def test_index_refused(data, error, why):
     with pytest.raises(error, match=why):
         unpack_index(data, 36, 120)
-
-
-class CountingFile(io.BytesIO):
-    """Counts the bytes that are read."""
-
-    total = 0
-
-    def read(self, size=-1):
-        data = super().read(size)
-        self.total += len(data)
-        return data
 
 
 def with_index(payload, offset=None):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nvcodec import limits
 from nvcodec.bitstream import registry
 from nvcodec.bitstream.fields import svarint, uvarint
-from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, Section, TensorSpec, VideoRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section
+from nvcodec.bitstream.records import EndRecord, ModelRecord, TensorSpec, VideoRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind, TensorKind
 from nvcodec.errors import (
     FeatureError,

@@ -34,12 +34,14 @@ from windowed_samples import (
     VIDI,
     WHOLE,
     WINDOWS,
+    after_model,
 )
 
 from nvcodec.bitstream import container
 from nvcodec.bitstream.container import Reader, Writer
 from nvcodec.bitstream.damage import Kind
-from nvcodec.bitstream.records import EndRecord, GroupRecord, Section, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section, WindowRecord
+from nvcodec.bitstream.records import EndRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.bitstream.survey import scan
 from nvcodec.errors import FormatError, MalformedError, NvcodecError, TruncatedError
@@ -105,7 +107,7 @@ def test_resume_within_a_window_leaves_the_writer_as_it_was_before_it(tmp_path):
 
 
 def test_resume_does_not_touch_a_file_that_breaks_a_rule():
-    data = b"".join((HEAD, VIDI, MODL, *BODY[:2], BODY[1]))
+    data = after_model(*BODY[:2], BODY[1])
     file = io.BytesIO(data)
     with pytest.raises(MalformedError):
         Writer.resume(file)
@@ -143,7 +145,7 @@ def test_a_lost_window_is_told_and_the_other_is_found(lost, how, pipe):
 
 def test_lost_groups_of_a_window_leave_the_others():
     first = next(i for i, record in enumerate(WINDOWED) if record == GROUPS[4])
-    data = b"".join((HEAD, VIDI, MODL, *BODY[:first], *BODY[first + 1 :], INDX, FEND))
+    data = after_model(*BODY[:first], *BODY[first + 1 :], INDX, FEND)
     reader = Reader(io.BytesIO(data), recover=True)
     assert [(g.number, reader.window_of(g)) for g in reader.groups() if g.number > 3] == [
         (5, WINDOWS[1]), (6, WINDOWS[1]), (7, None),
@@ -152,7 +154,7 @@ def test_lost_groups_of_a_window_leave_the_others():
 
 
 def test_both_a_window_and_groups_are_lost():
-    data = b"".join((HEAD, VIDI, MODL, *BODY[:3], *BODY[5:], FEND))
+    data = after_model(*BODY[:3], *BODY[5:], FEND)
     reader = Reader(io.BytesIO(data), recover=True)
     assert [g.number for g in reader.groups()] == [0, 1, 4, 5, 6, 7]
     assert reader.window_of(GROUPS[5]) == WINDOWS[1] and reader.window_of(GROUPS[1]) == WINDOWS[0]
@@ -161,7 +163,7 @@ def test_both_a_window_and_groups_are_lost():
 
 def test_an_end_within_a_window_is_told():
     end = raw_chunk(b"FEND", EndRecord(5, 9, 0).pack())
-    data = b"".join((HEAD, VIDI, MODL, *BODY[:7], end))
+    data = after_model(*BODY[:7], end)
     reader, found = read_all(data, recover=True)
     assert [g.number for g in found] == [0, 1, 2, 3, 4] and reader.complete
     assert [(note.kind, str(note)) for note in reader.damage] == [
@@ -172,7 +174,7 @@ def test_an_end_within_a_window_is_told():
 def test_a_window_inside_a_payload_is_not_a_window():
     inner = raw_chunk(b"WNDW", window(1, 5).pack())
     carrier = dataclasses.replace(GROUPS[0], sections=(Section(SectionKind.SYMBOLS, inner),))
-    data = b"".join((HEAD, VIDI, MODL, raw_chunk(b"GRUP", carrier.pack(VIDEO)), *BODY[1:], FEND))
+    data = after_model(raw_chunk(b"GRUP", carrier.pack(VIDEO)), *BODY[1:], FEND)
     assert [g.number for g in read_all(data)[1]] == [g.number for g in read_all(data, recover=True)[1]]
 
 
@@ -258,7 +260,7 @@ CHUNKS = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(CHUNKS | st.sampled_from([MODL, *BODY, INDX, FEND]), max_size=16))
 def test_random_chunks_with_right_checksums(pieces):
-    data = HEAD + VIDI + MODL + b"".join(pieces)
+    data = after_model(*pieces)
     for recover in (False, True):
         try:
             reader = Reader(io.BytesIO(data), recover=recover)

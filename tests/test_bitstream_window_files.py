@@ -4,47 +4,15 @@ import dataclasses
 import io
 
 import pytest
-from bitstream_samples import (
-    WINDOWED,
-    Pipe,
-    raw_chunk,
-    spans,
-    tiny_file,
-)
-from windowed_samples import (
-    BODY,
-    FEND,
-    GROUPS,
-    HEAD,
-    INDX,
-    MODL,
-    OF_GROUP,
-    PARTS,
-    SPANS,
-    STARTS,
-    VIDEO_END,
-    VIDI,
-    WHOLE,
-    WINDOWS,
-)
+from bitstream_samples import WINDOWED, CountingFile, Pipe, raw_chunk, spans, tiny_file
+from windowed_samples import BODY, FEND, GROUPS, INDX, OF_GROUP, SPANS, STARTS, VIDEO_END, WHOLE, WINDOWS, after_model
 
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.fields import uvarint
-from nvcodec.bitstream.records import EndRecord, Section, WindowRecord
+from nvcodec.bitstream.group_records import Section, WindowRecord
+from nvcodec.bitstream.records import EndRecord
 from nvcodec.bitstream.registry import SectionKind
 from nvcodec.errors import MalformedError, UsageError
-
-
-class CountingFile(io.BytesIO):
-    """Counts the bytes that are read."""
-
-    total = 0
-
-    def read(self, size=-1):
-        data = super().read(size)
-        self.total += len(data)
-        return data
-
 
 # The window of a group ------------------------------------------------------------------------------------------------
 
@@ -175,7 +143,7 @@ def test_a_lying_index_harms_nothing(data, recover):
 
 
 def test_a_window_that_is_not_there_is_refused_by_index_too():
-    data = b"".join((HEAD, VIDI, MODL, BODY[0], *BODY[2:], INDX, FEND))
+    data = after_model(BODY[0], *BODY[2:], INDX, FEND)
     reader = Reader(io.BytesIO(data))
     with pytest.raises(MalformedError):
         reader.window_of(reader.read_group(1))
@@ -185,7 +153,7 @@ def test_a_window_that_is_not_there_is_refused_by_index_too():
 
 def test_a_window_that_only_looks_like_that_of_a_group_is_not_taken_from_the_index():
     other_model, other_groups = (raw_chunk(b"xtra", chunk, 1) for chunk in (hidden(model=9), hidden(groups=1)))
-    data = b"".join((HEAD, VIDI, other_model, other_groups, *PARTS[2:]))
+    data = WHOLE[:VIDEO_END] + other_model + other_groups + WHOLE[VIDEO_END:]
     for place in (VIDEO_END + 14, VIDEO_END + len(other_model) + 14):
         offset = Reader(io.BytesIO(data), recover=True).index[5].offset
         lying = with_index({5: (offset, 3, 2, offset - place)}, data)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nvcodec import limits
 from nvcodec.bitstream.container import Reader, Writer
 from nvcodec.bitstream.fields import uvarint
-from nvcodec.bitstream.records import EndRecord, GroupRecord, Section, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section, WindowRecord
+from nvcodec.bitstream.records import EndRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.bitstream.sequence import Sequence
 from nvcodec.bitstream.survey import scan

@@ -6,7 +6,7 @@ import re
 import pytest
 from bitstream_samples import MODEL, VIDEO, WINDOWED, group, parts, raw_chunk, spans, tiny_file, window
 
-from nvcodec.bitstream.records import WindowRecord
+from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.bitstream.registry import Inheritance
 from nvcodec.cli.info import SHOWN
 

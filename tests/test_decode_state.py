@@ -7,7 +7,7 @@ import pytest
 from window_samples import NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS, moved, window_record
 
 from nvcodec.bitstream.fields import svarint
-from nvcodec.bitstream.records import GroupRecord, Section
+from nvcodec.bitstream.group_records import GroupRecord, Section
 from nvcodec.bitstream.registry import Origin, SectionKind
 from nvcodec.decode.state import apply, apply_window, encode_residuals, encode_window, initial_state
 from nvcodec.entropy import codings

@@ -27,7 +27,7 @@ from window_samples import (
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from nvcodec.bitstream.records import Section  # noqa: E402
+from nvcodec.bitstream.group_records import Section  # noqa: E402
 from nvcodec.bitstream.registry import Origin, SectionKind  # noqa: E402
 from nvcodec.decode import decoder as decoding  # noqa: E402
 from nvcodec.decode.decoder import Check, Decoder  # noqa: E402

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Reader  # noqa: E402
-from nvcodec.bitstream.records import GroupRecord, WindowRecord  # noqa: E402
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord  # noqa: E402
 from nvcodec.bitstream.registry import Origin, SectionKind  # noqa: E402
 from nvcodec.decode.decoder import Decoder  # noqa: E402
 from nvcodec.encode import encoder as encoding  # noqa: E402

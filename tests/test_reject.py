@@ -37,7 +37,7 @@ from reject_window_cases import SHARED, S, V, chunk, edit, grup, mask_cases, vec
 
 from nvcodec import errors
 from nvcodec.bitstream import chunks
-from nvcodec.bitstream.records import WindowRecord
+from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.decode.decoder import Decoder
 from nvcodec.errors import NvcodecError
 from tools.refdec import Refused

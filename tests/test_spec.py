@@ -15,6 +15,8 @@ from nvcodec.media import color  # noqa: E402
 from nvcodec.models import enerv, framewise, nirvana, weights  # noqa: E402
 from tools import make_vectors  # noqa: E402
 from tools.annotate import annotate, collect, explain  # noqa: E402
+from tools.vector_plans import build  # noqa: E402
+from tools.vector_table import VECTORS_BY_NAME  # noqa: E402
 
 TEXT = (ROOT / "bitstream_spec.md").read_text(encoding="utf-8")
 NOT_IN_FILES = {"MAX_Y4M_HEADER_BYTES"}
@@ -55,7 +57,7 @@ def test_the_worked_example_is_the_file_byte_for_byte():
 
 def test_the_worked_example_is_what_the_encoder_writes(monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
-    data = make_vectors.build(make_vectors.VECTORS_BY_NAME["worked"])
+    data = build(VECTORS_BY_NAME["worked"])
     listing = section("24").split("```text\n")[1].split("```")[0]
     assert collect(listing) == data
     assert make_vectors.worked_example(data) in TEXT and explain(data) in TEXT
@@ -63,7 +65,7 @@ def test_the_worked_example_is_what_the_encoder_writes(monkeypatch):
 
 def test_the_worked_window_is_what_the_encoder_writes(monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
-    data = make_vectors.build(make_vectors.VECTORS_BY_NAME["worked_window"])
+    data = build(VECTORS_BY_NAME["worked_window"])
     assert data == (ROOT / "tests" / "vectors" / "worked_window.nvc").read_bytes() == collect(annotate(data))
     listing = section("24").split("```text\n")[3].split("```")[0]
     assert collect(listing) in data and listing in annotate(data)

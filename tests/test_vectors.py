@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nvcodec.bitstream.container import Reader  # noqa: E402
-from nvcodec.bitstream.records import WindowRecord  # noqa: E402
+from nvcodec.bitstream.group_records import WindowRecord  # noqa: E402
 from nvcodec.bitstream.registry import MODELS, BlobCoding, Inheritance, MaskCoding, Origin, TensorCoding  # noqa: E402
 from nvcodec.decode.decoder import Check, Decoder  # noqa: E402
 from nvcodec.decode.state import apply, apply_window, initial_state  # noqa: E402
@@ -28,6 +28,8 @@ from tools.refdec import Refused, masks, zstd  # noqa: E402
 from tools.refdec import decode as reference_decode  # noqa: E402
 from tools.refdec.container import Video  # noqa: E402
 from tools.refdec.entropy import LAPLACE_DECAY, cumulative  # noqa: E402
+from tools.vector_plans import build  # noqa: E402
+from tools.vector_table import VECTORS_BY_NAME  # noqa: E402
 
 FOLDER = Path(__file__).parent / "vectors"
 EXPECTED = json.loads((FOLDER / "digests.json").read_text())
@@ -86,7 +88,7 @@ def worst(frames, other):
 
 
 def test_every_file_has_a_digest_and_every_digest_a_file():
-    assert sorted(path.stem for path in FOLDER.glob("*.nvc")) == NAMES == sorted(make_vectors.VECTORS_BY_NAME)
+    assert sorted(path.stem for path in FOLDER.glob("*.nvc")) == NAMES == sorted(VECTORS_BY_NAME)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,7 +106,7 @@ def test_the_reference_decoder_finds_what_is_frozen(name):
 @pytest.mark.parametrize("name", OUR_BYTES)
 def test_the_encoder_still_writes_the_same(name, monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
-    assert make_vectors.build(make_vectors.VECTORS_BY_NAME[name]) == bytes_of(name)
+    assert build(VECTORS_BY_NAME[name]) == bytes_of(name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from nvcodec.bitstream.container import Writer
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, TensorSpec, VideoRecord, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
+from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
 from nvcodec.bitstream.registry import Inheritance, Origin, TensorKind, model_entry
 from nvcodec.decode.decoder import video_info
 from nvcodec.decode.render import pixel_hash, plane_means, render_group

@@ -19,10 +19,11 @@ from typing import Any, BinaryIO
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.chunks import ByteSource, ChunkHeader
 from nvcodec.bitstream.damage import Damage
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.index import IndexEntry, IndexWriter, unpack_index
 from nvcodec.bitstream.metadata import pack_meta
-from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.records import EndRecord, ModelRecord, VideoRecord
 from nvcodec.bitstream.sequence import Sequence
 from nvcodec.bitstream.walk import Walk
 from nvcodec.errors import ChecksumError, FormatError, MalformedError, TargetError, TruncatedError, UsageError

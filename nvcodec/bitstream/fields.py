@@ -29,6 +29,18 @@ def svarint(value: int) -> bytes:
     return uvarint(value << 1 if value >= 0 else ~(value << 1))
 
 
+def require(condition: bool, message: str) -> None:
+    """MalformedError(message) unless `condition`."""
+    if not condition:
+        raise MalformedError(message)
+
+
+def cap(value: int, most: int, what: str) -> None:
+    """LimitError where `value`, which is of `what`, is over `most`."""
+    if value > most:
+        raise LimitError(f"{what} is {value}, over the cap of {most}")
+
+
 class Cursor:
     """Reads fields from the front of `data`, never past its end.
 

@@ -14,7 +14,8 @@ from copy import copy
 from dataclasses import replace
 
 from nvcodec import limits
-from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
+from nvcodec.bitstream.records import EndRecord, ModelRecord
 from nvcodec.errors import MalformedError
 
 

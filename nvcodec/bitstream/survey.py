@@ -14,8 +14,9 @@ from typing import BinaryIO
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.damage import Damage
+from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.bitstream.header import FileHeader
-from nvcodec.bitstream.records import ModelRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.records import ModelRecord, VideoRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 
 

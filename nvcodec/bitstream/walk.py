@@ -7,10 +7,11 @@ from nvcodec import limits
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.chunks import ByteSource, ChunkHeader
 from nvcodec.bitstream.damage import Damage, Kind
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
 from nvcodec.bitstream.header import FileHeader
 from nvcodec.bitstream.index import IndexEntry
 from nvcodec.bitstream.metadata import unpack_meta
-from nvcodec.bitstream.records import EndRecord, GroupRecord, ModelRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.records import EndRecord, ModelRecord, VideoRecord
 from nvcodec.bitstream.registry import SectionKind
 from nvcodec.bitstream.sequence import Sequence
 from nvcodec.errors import ChecksumError, FormatError, MalformedError, TruncatedError

@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.damage import Damage, Kind
-from nvcodec.bitstream.records import UNKNOWN, GroupRecord, VideoRecord, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
+from nvcodec.bitstream.records import UNKNOWN, VideoRecord
 from nvcodec.bitstream.registry import Exactness, model_entry
 from nvcodec.decode import render
 from nvcodec.decode.device import choose_device

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nvcodec.bitstream.fields import Cursor, svarint
-from nvcodec.bitstream.records import GroupRecord, ModelRecord, Section, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section, WindowRecord
+from nvcodec.bitstream.records import ModelRecord
 from nvcodec.bitstream.registry import Inheritance, Origin, SectionKind
 from nvcodec.entropy import blobs, context
 from nvcodec.entropy.elements import Classes, Mask

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from nvcodec.bitstream import chunks
-from nvcodec.bitstream.records import GroupRecord, VideoRecord
+from nvcodec.bitstream.group_records import GroupRecord
+from nvcodec.bitstream.records import VideoRecord
 from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode import render
 from nvcodec.decode.state import Masks, State, apply, encode_residuals

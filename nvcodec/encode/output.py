@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nvcodec.bitstream.container import Reader, Writer
-from nvcodec.bitstream.records import GroupRecord, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
 from nvcodec.encode.report import GroupReport, WindowReport
 from nvcodec.errors import FormatError, TargetError, TruncatedError, UsageError
 

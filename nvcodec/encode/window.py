@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nvcodec.bitstream import chunks
-from nvcodec.bitstream.records import WindowRecord
+from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.decode.state import Masks, State, Window, apply_window, encode_window
 from nvcodec.encode.group import Effort, Encoded, GroupEncoder, Place

@@ -158,5 +158,4 @@ def _affine(z: Tensor, coefficients: Tensor) -> Tensor:
 @register("enerv")
 def create(values: tuple[int, ...], height: int, width: int) -> Enerv:
     """From configuration values in wire order; MalformedError where they describe no network."""
-    require(len(values) == len(EnervConfig().values), f"enerv: {len(values)} configuration values")
-    return Enerv(EnervConfig(*values), height, width)
+    return Enerv(EnervConfig.of(values), height, width)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from torch.nn import functional
 from nvcodec import limits
 from nvcodec.errors import LimitError
 from nvcodec.models.base import LATENT, TensorSpec, require
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MAX_STRIDES = 6
 MAX_STRIDE = 8
@@ -110,6 +113,12 @@ class FrameWiseConfig:
         """In wire order."""
         return tuple(vars(self).values())
 
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Self:
+        """From configuration values in wire order; MalformedError where they describe no network."""
+        require(len(values) == len(cls().values), f"{cls.model}: {len(values)} configuration values")
+        return cls(*values)
+
     @property
     def stages(self) -> Stages:
         """The enlarging part."""
@@ -135,6 +144,16 @@ class FrameWise:
             area *= stride**2
         if self.activations > limits.MAX_ACTIVATIONS:
             raise LimitError(f"{name}: a layer of {self.activations} values, over {limits.MAX_ACTIVATIONS}")
+
+    def enlarged(self, z: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+        """All stages, each with GELU, then the head: (T, C_0, h_0, w_0) -> (1, T, 3, h_n, w_n).
+
+        parameters: weight and bias of each stage and of the head, in wire order.
+        """
+        for i, stride in enumerate(self.stages.used):
+            z = functional.gelu(enlarge(z, parameters[2 * i], parameters[2 * i + 1], stride))  # (T, C_i, h_i, w_i)
+        head, head_bias = parameters[-2:]
+        return convolve(z, head, head_bias + 0.5).unsqueeze(0)
 
     def assemble(self, prediction: Tensor) -> Tensor:
         """(1, T, 3, h_n, w_n) -> (T, 3, H, W): the upper left corner."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nvcodec.models.base import LATENT, TensorSpec, register, require
-from nvcodec.models.framewise import FrameWise, FrameWiseConfig, convolution_specs, convolve, enlarge
+from nvcodec.models.framewise import FrameWise, FrameWiseConfig, convolution_specs, convolve
 
 FIRST_KERNEL, LARGEST_KERNEL = 1, 5  # of the stages: 1, 3, 5, 5, ...
 EMBEDDING_BOUND = 1.0  # the scale of embeddings: what training takes for the size of one
@@ -74,14 +74,10 @@ class Hnerv(FrameWise):
         embedding, first, first_bias, *rest = weights
         e = embedding[torch.tensor(list(frames), device=embedding.device)]  # (T, E, h_0, w_0)
         z = functional.gelu(convolve(e, first, first_bias))  # (T, C_0, h_0, w_0)
-        for i, stride in enumerate(self.stages.used):
-            z = functional.gelu(enlarge(z, rest[2 * i], rest[2 * i + 1], stride))  # (T, C_i, h_i, w_i)
-        head, head_bias = rest[-2:]
-        return convolve(z, head, head_bias + 0.5).unsqueeze(0)
+        return self.enlarged(z, rest)
 
 
 @register("hnerv")
 def create(values: tuple[int, ...], height: int, width: int) -> Hnerv:
     """From configuration values in wire order; MalformedError where they describe no network."""
-    require(len(values) == len(HnervConfig().values), f"hnerv: {len(values)} configuration values")
-    return Hnerv(HnervConfig(*values), height, width)
+    return Hnerv(HnervConfig.of(values), height, width)

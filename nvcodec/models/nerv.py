@@ -24,9 +24,7 @@ from nvcodec.models.framewise import (
     FrameWise,
     FrameWiseConfig,
     convolution_specs,
-    convolve,
     encode_position,
-    enlarge,
     linear_specs,
     place_in_group,
     require_encoding,
@@ -85,14 +83,10 @@ class Nerv(FrameWise):
         v = functional.gelu(functional.linear(gamma, stem1, stem1_bias))
         v = functional.gelu(functional.linear(v, stem2, stem2_bias))
         z = v.view(-1, c.width, self.rows, self.columns)  # (T, C_0, h_0, w_0)
-        for i, stride in enumerate(self.stages.used):
-            z = functional.gelu(enlarge(z, rest[2 * i], rest[2 * i + 1], stride))  # (T, C_i, h_i, w_i)
-        head, head_bias = rest[-2:]
-        return convolve(z, head, head_bias + 0.5).unsqueeze(0)
+        return self.enlarged(z, rest)
 
 
 @register("nerv")
 def create(values: tuple[int, ...], height: int, width: int) -> Nerv:
     """From configuration values in wire order; MalformedError where they describe no network."""
-    require(len(values) == len(NervConfig().values), f"nerv: {len(values)} configuration values")
-    return Nerv(NervConfig(*values), height, width)
+    return Nerv(NervConfig.of(values), height, width)
