@@ -87,7 +87,7 @@ def pack_sections(sections):
 
 
 def header(**fields):
-    values = dict(major=0, minor=2, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
+    values = dict(major=0, minor=3, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
     head = W.data[:8] + struct.pack("<BBHIII", *values.values())
     return head + struct.pack("<I", zlib.crc32(head)) + W.data[28:]
 
@@ -96,15 +96,19 @@ def flipped(data, place):
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def model_bytes(config=None, tensors=None, model_id=None, exactness=0, index=0, of=None, origin=None):
-    """A model record, of the worked example by default, changed, unchecked."""
+def model_bytes(config=None, tensors=None, model_id=None, exactness=None, index=0, of=None, origin=None, prior=b""):
+    """A model record, of the worked example by default, changed, unchecked. tensors: () for no list of them at all."""
     record = (of or W).models[0]
     model_id = record.model_id if model_id is None else model_id
     config = list(record.config if config is None else config)
     tensors = record.tensors if tensors is None else tensors
     origin = record.origin if origin is None else origin
-    out = struct.pack("<BHBBI", index, model_id, exactness, origin, record.seed) + uvarint(len(config))
-    out += b"".join(map(uvarint, config)) + uvarint(len(tensors))
+    exactness = record.exactness if exactness is None else exactness
+    out = struct.pack("<BHBBI", index, model_id, exactness, origin, record.seed) + prior + uvarint(len(config))
+    out += b"".join(map(uvarint, config))
+    if tensors == ():
+        return out
+    out += uvarint(len(tensors))
     return out + b"".join(bytes([kind, len(shape)]) + b"".join(map(uvarint, shape)) for kind, shape in tensors)
 
 
@@ -203,7 +207,7 @@ def cases():
     yield "H2", whole[:5]
     yield "H2", whole[:27]
     yield "H3", flipped(whole, 20)
-    for version in ({"major": 1}, {"minor": 1}, {"minor": 3}):
+    for version in ({"major": 1}, {"minor": 2}, {"minor": 4}):
         yield "H4", header(**version)
     yield "H5", header(reserved=1)
     yield "H6", header(incompatible=1 << 31)
@@ -254,7 +258,7 @@ def cases():
     yield "V8", W.with_video(15, 1, 1)
     yield "V8", W.with_video(18, 2, 1)
     yield "M1", W.with_model(model_bytes(model_id=0))
-    yield "M1", W.with_model(model_bytes(model_id=5))
+    yield "M1", W.with_model(model_bytes(model_id=6))
     yield "M2", W.with_model(model_bytes(exactness=2))
     yield "M3", W.with_model(model_bytes(config=W.models[0].config[:-1]))
     yield "M4", W.with_model(model_bytes(tensors=[(2, (1,))]))
@@ -307,7 +311,7 @@ def cases():
     yield "M12", W.with_model(model_bytes(tensors=TENSORS[:-1]))
     yield "M12", W.with_model(model_bytes(tensors=[*TENSORS[:-1], (1, (3,))]))
     yield "M12", W.with_model(config(patch=256, width=8192, channels=1024))
-    for id_ in (2, 255):
+    for id_ in (3, 255):
         yield "M14", W.with_model(model_bytes(origin=id_))
     yield "G1", W.changed(1, number=2)
     yield "G1", W.join(W.modl, g1, g0, W.fend)
@@ -338,7 +342,7 @@ def cases():
     yield "G11", W.changed(1, pts=(2**62,))
     yield "G11", W.changed(0, pts=(-(2**62), 1))
     yield "G12", W.changed(1, means=(16, 4081, 16))
-    for id_ in (0, 6, 255):
+    for id_ in (0, 7, 255):
         yield "G13", W.changed(1, sections=(Section(id_, b""),))
     yield "G14", W.changed(1, sections=W.groups[1].sections[::-1])
     yield "G14", W.changed(1, sections=(W.groups[1].sections[0],) * 2)

@@ -25,7 +25,7 @@ from nvcodec.bitstream.group_records import Section, WindowRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind
 from nvcodec.entropy.bits import BitWriter
 
-STEPS, TABLES, SYMBOLS, _, MASK = SectionKind
+STEPS, TABLES, SYMBOLS, _, MASK, FRAMES = SectionKind
 WINDOW, WINDOW_PREVIOUS = Inheritance.WINDOW, Inheritance.WINDOW_PREVIOUS
 
 
@@ -100,7 +100,7 @@ def window_cases():
     yield "W9", W.join(modl, two, window(groups=2), SHARED, grup(1, model=1), fend)
     yield "W10", W.join(modl, g0, window(1), grup(1, inheritance=WINDOW_PREVIOUS), fend)
     yield "W11", W.join(modl, window(groups=2), SHARED, grup(1, chain=1), fend)
-    for id_ in (0, 6, 255):
+    for id_ in (0, 7, 255):
         yield "W12", W.join(modl, window(sections=(Section(id_, b""),)), SHARED, g1, fend)
     for sections in (SHARE[::-1], SHARE[:1] * 2):
         yield "W13", W.join(modl, window(sections=sections), SHARED, g1, fend)
@@ -114,6 +114,7 @@ def window_cases():
         if place < 3:
             more = (*fewer[:2], Section(BLOBS, b"\0"), fewer[2])
             yield "W16", W.join(modl, window(sections=more), SHARED, g1, fend)
+    yield "W16", W.join(modl, window(sections=(*SHARE[:2], SHARE[3], Section(FRAMES, b""))), SHARED, g1, fend)
     for shared in (1, 3, 2**26):
         yield "W17", W.join(modl, window(shared=shared), SHARED, g1, fend)
     context = Section(TABLES, tables((4, 3), (24, 6), (4, 6)))

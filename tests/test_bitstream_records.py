@@ -128,6 +128,9 @@ def test_nominal_step(rate, time_base, step):
 # Model ----------------------------------------------------------------------------------------------------------------
 
 
+CODED = ModelRecord(0, 5, 7, (16, 32, 24, 24, 16, 12, 200), (), Exactness.EXACT, Origin.PRIOR, bytes(range(8)))
+
+
 def model_bytes(model=1, exactness=0, origin=0, config=(8, 3, 16, 2, 4, 6, 30, 1), tensors=((0, (4, 2)),), count=None):
     out = struct.pack("<BHBBI", 0, model, exactness, origin, 7) + uvarint(len(config)) + b"".join(map(uvarint, config))
     out += uvarint(len(tensors) if count is None else count)
@@ -139,6 +142,19 @@ def model_bytes(model=1, exactness=0, origin=0, config=(8, 3, 16, 2, 4, 6, 30, 1
 def test_model_golden():
     assert MODEL.pack().hex() == "000100000007000000" + "080803100204" + "061e01" + "02" + "00020402" + "010403010303"
     assert ModelRecord.unpack(MODEL.pack()) == MODEL
+
+
+def test_model_of_coded_frames_golden():
+    """Its record ends after the configuration."""
+    data = CODED.pack()
+    assert data.hex() == "00050001020700000000010203040506070710201818100cc801"
+    assert ModelRecord.unpack(data) == CODED
+    assert CODED.has_frames and CODED.parameters == 0
+    for more in (b"\0", uvarint(1) + b"\0\1\1"):
+        with pytest.raises(MalformedError, match="left over"):
+            ModelRecord.unpack(data + more)
+    with pytest.raises(MalformedError, match="model 'mc' lists no tensors"):
+        dataclasses.replace(CODED, tensors=MODEL.tensors).pack()
 
 
 def test_model_properties():
@@ -153,18 +169,24 @@ SPEC = st.builds(
 )
 
 
-@given(
-    st.builds(
-        ModelRecord,
-        st.integers(0, 255),
-        st.just(1),
-        st.integers(0, 2**32 - 1),
-        st.lists(st.integers(0, 2**64 - 1), min_size=8, max_size=8).map(tuple),
-        st.lists(SPEC, min_size=1, max_size=20).map(tuple),
-        st.sampled_from(Exactness),
-        st.sampled_from(Origin),
+@st.composite
+def model(draw):
+    entry = draw(st.sampled_from(list(registry.MODELS.values())))
+    origin = draw(st.sampled_from(Origin))
+    values = st.lists(st.integers(0, 2**64 - 1), min_size=len(entry.fields), max_size=len(entry.fields))
+    return ModelRecord(
+        draw(st.integers(0, 255)),
+        entry.id,
+        draw(st.integers(0, 2**32 - 1)),
+        draw(values.map(tuple)),
+        () if entry.frames else draw(st.lists(SPEC, min_size=1, max_size=20).map(tuple)),
+        Exactness.EXACT if entry.frames else Exactness.FLOAT,
+        origin,
+        draw(st.binary(min_size=8, max_size=8)) if origin == Origin.PRIOR else b"",
     )
-)
+
+
+@given(model())
 def test_model_round_trip(model):
     assert ModelRecord.unpack(model.pack()) == model
 
@@ -175,7 +197,10 @@ def test_model_round_trip(model):
         (model_bytes(model=0), FeatureError, "model 0"),
         (model_bytes(model=65535), FeatureError, "model 65535"),
         (model_bytes(exactness=2), FeatureError, "exactness class 2"),
-        (model_bytes(origin=2), FeatureError, "origin 2"),
+        (model_bytes(exactness=1), MalformedError, "model 'nirvana' is of exactness class F only"),
+        (model_bytes(model=5, config=(1,) * 7)[:-5], MalformedError, "model 'mc' is of exactness class X only"),
+        (model_bytes(origin=3), FeatureError, "origin 3"),
+        (model_bytes(origin=2, config=())[:16], MalformedError, "prior needs 8 bytes"),
         (model_bytes(config=(1,) * 7), MalformedError, "7 configuration values where 8"),
         (model_bytes(config=(1,) * 9), MalformedError, "9 configuration values where 8"),
         (model_bytes(tensors=()), MalformedError, "no tensors"),
@@ -293,7 +318,7 @@ def test_sections_by_kind():
         (group_bytes(count=3, pts=(0, 2**62, 2**62)), LimitError, "magnitude of a pts"),
         (group_bytes(tail=bytes(8) + b"\xf1\x0f" + bytes(4)), MalformedError, "plane mean is over 4080"),
         (group_bytes(tail=bytes(13), sections=b""), MalformedError, "plane mean needs 2 bytes"),
-        (group_bytes(sections=b"\x01\x06\x00"), FeatureError, "section kind 6"),
+        (group_bytes(sections=b"\x01\x07\x00"), FeatureError, "section kind 7"),
         (group_bytes(sections=b"\x01\x00\x00"), FeatureError, "section kind 0"),
         (group_bytes(sections=b"\x05" + b"\x01\x00" * 5), LimitError, "section count"),
         (group_bytes(sections=b"\x02\x01\x00\x01\x00"), MalformedError, "repeated or out of order"),
@@ -347,9 +372,10 @@ def test_end_record():
 def test_wire_ids_never_change():
     assert {e.name: int(e) for e in Exactness} == {"FLOAT": 0, "EXACT": 1}
     assert {e.name: int(e) for e in Inheritance} == {"NONE": 0, "PREVIOUS": 1, "WINDOW": 2, "WINDOW_PREVIOUS": 3}
-    assert {e.name: int(e) for e in Origin} == {"RANDOM": 0, "ZERO": 1}
+    assert {e.name: int(e) for e in Origin} == {"RANDOM": 0, "ZERO": 1, "PRIOR": 2}
     assert {e.name: int(e) for e in TensorKind} == {"LATENT": 0, "FLOAT32": 1}
-    assert {e.name: int(e) for e in SectionKind} == {"STEPS": 1, "TABLES": 2, "SYMBOLS": 3, "BLOBS": 4, "MASK": 5}
+    sections = {"STEPS": 1, "TABLES": 2, "SYMBOLS": 3, "BLOBS": 4, "MASK": 5, "FRAMES": 6}
+    assert {e.name: int(e) for e in SectionKind} == sections
     codings = {"ZERO": 0, "SINGLE": 1, "ROWS": 2, "COLUMNS": 3, "CONTEXT": 4}
     assert {e.name: int(e) for e in registry.TensorCoding} == codings
     masks = {"NONE": 0, "ALL": 1, "SINGLE": 2, "ROWS": 3, "COLUMNS": 4, "PRODUCT": 5}
@@ -360,7 +386,9 @@ def test_wire_ids_never_change():
         2: "nerv",
         3: "hnerv",
         4: "enerv",
+        5: "mc",
     }
+    assert [entry.name for entry in registry.MODELS.values() if entry.frames] == ["mc"]
     assert registry.model_entry(1).name == "nirvana" and registry.model_named("nirvana").id == 1
     with pytest.raises(UsageError, match="there are: nirvana"):
         registry.model_named("nerf")

@@ -69,7 +69,7 @@ def test_round_trip(record):
         (window_bytes(first=2**22 - 1), LimitError, "groups up to its end"),
         (window_bytes(shared=0), MalformedError, "no shared elements"),
         (window_bytes(shared=2**26 + 1), LimitError, "shared elements"),
-        (window_bytes(sections=b"\x01\x06\x00"), FeatureError, "section kind 6"),
+        (window_bytes(sections=b"\x01\x07\x00"), FeatureError, "section kind 7"),
         (window_bytes(sections=b"\x01\x00\x00"), FeatureError, "section kind 0"),
         (window_bytes(sections=b"\x05" + b"\x01\x00" * 5), LimitError, "section count"),
         (window_bytes(sections=b"\x02\x03\x00\x03\x00"), MalformedError, "repeated or out of order"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvcodec.media.color import from_rgb, split_planes, stack_planes, to_rgb, working_matrix
+from nvcodec.media.color import from_rgb, rgb_differences, split_planes, stack_planes, to_rgb, working_matrix
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 
 YUV_MATRICES = (1, 2, 4, 5, 6, 7, 8, 9, 10, 14)
@@ -43,6 +43,18 @@ def test_to_rgb_and_back_is_the_identity_in_gamut(info):
     assert [b.dtype for b in back] == [torch.uint8 if info.bit_depth == 8 else torch.int16] * len(planes)
     for a, b in zip(planes, back, strict=True):
         assert torch.equal(a, b.to(a.dtype))
+
+
+@pytest.mark.parametrize("info", list(layouts()), ids=name_of)
+def test_differences_are_those_of_rgb(info):
+    """Of two pictures with equal differences within each plane."""
+    planes = in_gamut(info, 1)
+    moved = (2, -3, 1)[: len(planes)]
+    others = [plane + by for plane, by in zip(planes, moved, strict=True)]
+    expected = to_rgb(others, info) - to_rgb(planes, info)
+    for channel, row in enumerate(rgb_differences(info)):
+        found = sum(part * by for part, by in zip(row, moved, strict=False))
+        assert torch.allclose(expected[:, channel], torch.tensor(found), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (2, 1), (3, 3), (159, 89), (8, 6)])

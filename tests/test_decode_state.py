@@ -16,7 +16,7 @@ from nvcodec.errors import MalformedError
 from nvcodec.limits import MAX_MAGNITUDE
 from nvcodec.models.base import FLOAT32, LATENT, TensorSpec
 
-STEPS, TABLES, SYMBOLS, BLOBS, MASK = SectionKind
+STEPS, TABLES, SYMBOLS, BLOBS, MASK, _ = SectionKind
 
 
 @pytest.fixture(autouse=True)

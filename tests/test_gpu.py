@@ -1,4 +1,7 @@
-"""What only a machine with a GPU can show: its pixels are those of the CPU within one code value. `make test-gpu`."""
+"""What only a machine with a GPU can show: its pixels are those of the CPU, in class F within one code value.
+
+`make test-gpu` runs them.
+"""
 
 from pathlib import Path
 
@@ -18,6 +21,12 @@ BUNNY = Path(__file__).parent / "data" / "bunny_320x180.mp4"
 def needs_cuda():
     if not torch.cuda.is_available():
         pytest.fail("no CUDA device: `make test-gpu` is for machines that have one")
+
+
+@pytest.mark.parametrize("name", ["mc", "mc_10bit", "mc_gray", "mc_tiny"])
+def test_coded_frames_are_the_same_to_the_bit(name):
+    with open(Path(__file__).parent / "vectors" / f"{name}.nvc", "rb") as file:
+        assert {group.check for group in Decoder(file, device="cuda").groups()} == {Check.EXACT}
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

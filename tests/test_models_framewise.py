@@ -48,7 +48,7 @@ def test_pictures_are_those_of_the_specification(name, width, height):
     """By the reference decoder's network, which is written from the specification, in float64."""
     model = create(name, SMALL[name], height, width)
     weights = random_weights(model)
-    record = Model(0, model_named(name).id, 0, 0, 0, list(SMALL[name]), [(t.kind, t.shape) for t in model.tensors])
+    record = Model(0, model_named(name).id, 0, 0, 0, b"", list(SMALL[name]), [(t.kind, t.shape) for t in model.tensors])
     other = network(record, video(width, height))
     assert [radius for _, _, radius in other.tensors(video(width, height))] == [t.radius for t in model.tensors]
     shown = model.assemble(model.predict(weights, range(6), range(1)))

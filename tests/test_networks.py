@@ -7,14 +7,17 @@ from layout_samples import planned
 
 from nvcodec.bitstream.registry import MODELS
 from nvcodec.encode.networks import NETWORKS, network_named
-from nvcodec.encode.plan import build_model, decide, divide
+from nvcodec.encode.plan import FOR_WEIGHTS, build_frame_model, build_model, decide, divide
 from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings
 from nvcodec.errors import UsageError
+from nvcodec.models import priors
+from nvcodec.models.mc import McConfig
 from nvcodec.training.presets import PRESETS
 from nvcodec.video import VideoInfo
 
 INFO = VideoInfo(320, 180, rate=Fraction(24))
 NAMES = sorted(NETWORKS)
+FITTED = sorted(name for name in NETWORKS if not NETWORKS[name].frames)  # their weights are
 
 
 def decided(settings, frames, info=INFO):
@@ -33,6 +36,11 @@ def test_presets_are_one_axis(name):
     trainings = [NETWORKS[name].training(preset) for preset in PRESETS]
     for steps in ([t.steps_first for t in trainings], [t.steps_next for t in trainings]):
         assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_one_preset_is_that_of_a_paper(name):
+    trainings = [NETWORKS[name].training(preset) for preset in PRESETS]
     assert [t.published for t in trainings] == [False] * 4 + [True]
     assert trainings[-1].rate_first == 5e-4, "of both papers"
 
@@ -45,7 +53,7 @@ def test_the_papers_nirvana():
     assert (paper.steps_first, paper.steps_next, paper.lam) == (16000, 2000, 1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_decision_is_a_network(name, preset):
     decision = decided(EncodeSettings(model=name, preset=preset), 100)
@@ -55,7 +63,7 @@ def test_a_decision_is_a_network(name, preset):
     assert 0 < decision.size.moving <= decision.size.total
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FITTED)
 def test_parameters_are_the_most_that_there_may_be(name):
     sizes = []
     for most in (30_000, 60_000):
@@ -67,14 +75,14 @@ def test_parameters_are_the_most_that_there_may_be(name):
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FITTED)
 def test_a_rate_decides_the_width(name):
     widths = [decided(EncodeSettings(model=name, bpp=bpp), 120).width for bpp in (0.1, 0.3, 1.0)]
     assert widths == sorted(set(widths))
     assert decided(EncodeSettings(model=name), 120).sized
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FITTED)
 def test_what_groups_may_share(name):
     """Quantised tensors that are not of single frames; sizes count them."""
     for conv in ("quantised", "float") if name == "nirvana" else (None,):
@@ -98,6 +106,29 @@ def test_options_that_a_model_does_not_have(name):
         else:
             with pytest.raises(UsageError, match=f"{name} has no option --{option.replace('_', '-')}"):
                 divide(settings, INFO, 9)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("rate", [{"bpp": 0.05}, {"psnr": 40.0}, {"lam": 0.01}, {}])
+def test_mc_is_one_network(preset, rate):
+    """That of its prior, whatever the rate."""
+    settings = EncodeSettings(model="mc", preset=preset, **rate)
+    decision = decided(settings, 100)
+    model, record = build_frame_model(settings, decision, INFO)
+    assert decision.values == (16, *McConfig().values[1:]) == record.config and not decision.sized
+    assert decision.size.total == sum(t.size for t in model.tensors) and decision.size.moving == 0
+    assert priors.load(record.prior, model.tensors), "it has these tensors"
+    assert decision.layout.units == [(16,)] * 6 + [(4,)] and decision.census.fresh == 1
+    assert decided(EncodeSettings(model="mc", group=7), 100).config["group"] == 7
+
+
+def test_options_of_fitted_weights_are_not_of_mc():
+    values = {"width": 32, "parameters": 1000, "prune": 0.5, "share": 0.0, "monolithic": True}
+    assert tuple(values) == FOR_WEIGHTS
+    for option, value in values.items():
+        settings = EncodeSettings(model="mc", **{option: value})
+        with pytest.raises(UsageError, match=f"mc has no option --{option}, which is for weights that are fitted"):
+            divide(settings, INFO, 9)
 
 
 def test_settings_that_say_the_same_twice():

@@ -33,11 +33,13 @@ from reject_cases import (
     zeros,
     zstd,
 )
+from reject_frame_cases import M, frame_cases, payload_cases, valid_frames
 from reject_window_cases import SHARED, S, V, chunk, edit, grup, mask_cases, vector_cases, window, window_cases
 
 from nvcodec import errors
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.group_records import WindowRecord
+from nvcodec.bitstream.registry import SectionKind
 from nvcodec.decode.decoder import Decoder
 from nvcodec.errors import NvcodecError
 from tools.refdec import Refused
@@ -63,7 +65,9 @@ def builtin(monkeypatch):
 
 CASES = [
     pytest.param(row, data, id=f"{row}-{number}")
-    for number, (row, data) in enumerate((*cases(), *window_cases(), *mask_cases(), *vector_cases()))
+    for number, (row, data) in enumerate(
+        (*cases(), *window_cases(), *mask_cases(), *vector_cases(), *frame_cases(), *payload_cases())
+    )
 ]
 
 
@@ -105,7 +109,7 @@ def test_refused_by_both_decoders(row, data):
 
 
 def test_the_bases_of_the_cases_are_valid():
-    for file in (W, FLOATS, BIG, S, V):
+    for file in (W, FLOATS, BIG, S, V, M):
         assert outcome(file.data)[1] is None
         for number, record in enumerate(file.groups):
             assert pack(record, file.video) == file.grup[number][14:-4]
@@ -132,6 +136,7 @@ def test_the_bases_of_the_cases_are_valid():
         blob(b"\0" + NO_FLOATS),
         blob(zstd(NO_FLOATS)),
         blob(b"\2" + lzma_raw(NO_FLOATS)),
+        *valid_frames(),
     ):
         given, error = outcome(data)
         assert error is None and reference_outcome(data) == (given, None)
@@ -173,25 +178,25 @@ def test_a_flip_of_every_bit_is_found(file, step):
             assert given == list(range(sum(stop <= bit // 8 for stop in ends))), bit
 
 
-def repaired(file, kinds):
-    """(place, file): a flip of every third bit of every payload, with the checksum made right again."""
+def repaired(file, kinds, step):
+    """(place, file): a flip of every few bits of every payload, with the checksum made right again."""
     for kind, start, stop in spans(file.data):
         if kind not in kinds:
             continue
-        for bit in range(start % 3, 8 * (stop - start - chunks.OVERHEAD), 3):
+        for bit in range(start % step, 8 * (stop - start - chunks.OVERHEAD), step):
             payload = bytearray(file.data[start + 14 : stop - 4])
             payload[bit // 8] ^= 1 << bit % 8
             yield start + 14 + bit // 8, file.data[:start] + raw_chunk(kind, bytes(payload)) + file.data[stop:]
 
 
 @pytest.mark.parametrize(
-    "file, kinds",
-    [(W, (b"VIDI", b"MODL", b"GRUP", b"INDX")), (S, (b"WNDW", b"GRUP"))],
-    ids=["worked", "window"],
+    "file, kinds, step",
+    [(W, (b"VIDI", b"MODL", b"GRUP", b"INDX"), 3), (S, (b"WNDW", b"GRUP"), 3), (M, (b"MODL", b"GRUP"), 41)],
+    ids=["worked", "window", "frames"],
 )
-def test_a_flip_behind_the_checksums_is_refused_or_decodes_and_both_decoders_agree(file, kinds):
+def test_a_flip_behind_the_checksums_is_refused_or_decodes_and_both_decoders_agree(file, kinds, step):
     agreed, ends = 0, group_ends(file)
-    for place, data in repaired(file, kinds):
+    for place, data in repaired(file, kinds, step):
         given, error = outcome(data)
         before = sum(stop <= place for stop in ends)
         assert given[:before] == list(range(before))
@@ -200,7 +205,25 @@ def test_a_flip_behind_the_checksums_is_refused_or_decodes_and_both_decoders_agr
         also_given, kind = reference_outcome(data)
         assert (also_given, kind is None) == (given, error is None), place  # with two faults, kinds may differ
         agreed += 1
-    assert agreed > 500
+    assert agreed > 1500 // step
+
+
+def test_other_symbols_of_frames_are_refused_or_decode_to_the_same_pixels():
+    decoded = 0
+    for which, group in enumerate(M.groups):
+        payload = group.section(SectionKind.FRAMES)
+        for bit in range(0, 8 * len(payload), 5):
+            changed = bytearray(payload)
+            changed[bit // 8] ^= 1 << bit % 8
+            data = M.sections(which, FRAMES=bytes(changed))
+            given, error = outcome(data)
+            assert reference_outcome(data)[0] == given
+            if error is None:
+                frames = [f.planes for group in Decoder(io.BytesIO(data), device="cpu").groups() for f in group.frames]
+                wanted = [f for item in reference_decode(data) if not isinstance(item, Video) for f in item.frames]
+                assert [[p.tolist() for p in f] for f in frames] == [[p.tolist() for p in f] for f in wanted]
+                decoded += 1
+    assert decoded > 2
 
 
 @FILES

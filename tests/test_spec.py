@@ -1,20 +1,25 @@
 """The specification says what the code does: worked example, limits, registry, tables, constants of the model."""
 
+import hashlib
 import re
 import sys
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nvcodec import limits  # noqa: E402
-from nvcodec.bitstream import chunks, header, registry  # noqa: E402
+from nvcodec.bitstream import chunks, frames, header, registry  # noqa: E402
 from nvcodec.bitstream.records import VideoRecord  # noqa: E402
-from nvcodec.entropy import blobs, codings, context, mask_codings, tables  # noqa: E402
+from nvcodec.entropy import blobs, codings, context, laplace, mask_codings, rans, tables  # noqa: E402
 from nvcodec.media import color  # noqa: E402
-from nvcodec.models import enerv, framewise, nirvana, weights  # noqa: E402
+from nvcodec.models import enerv, framewise, hierarchy, integer, mc, motion, nirvana, priors, weights  # noqa: E402
+from nvcodec.models.base import create_frame_model  # noqa: E402
 from tools import make_vectors  # noqa: E402
 from tools.annotate import annotate, collect, explain  # noqa: E402
+from tools.refdec import network  # noqa: E402
 from tools.vector_plans import build  # noqa: E402
 from tools.vector_table import VECTORS_BY_NAME  # noqa: E402
 
@@ -49,7 +54,7 @@ def value(text):
 
 
 def test_the_worked_example_is_the_file_byte_for_byte():
-    listing = section("24").split("```text\n")[1].split("```")[0]
+    listing = section("25").split("```text\n")[1].split("```")[0]
     data = (ROOT / "tests" / "vectors" / "worked.nvc").read_bytes()
     assert collect(listing) == data
     assert listing == annotate(data)
@@ -58,7 +63,7 @@ def test_the_worked_example_is_the_file_byte_for_byte():
 def test_the_worked_example_is_what_the_encoder_writes(monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
     data = build(VECTORS_BY_NAME["worked"])
-    listing = section("24").split("```text\n")[1].split("```")[0]
+    listing = section("25").split("```text\n")[1].split("```")[0]
     assert collect(listing) == data
     assert make_vectors.worked_example(data) in TEXT and explain(data) in TEXT
 
@@ -67,7 +72,7 @@ def test_the_worked_window_is_what_the_encoder_writes(monkeypatch):
     monkeypatch.setenv("NVCODEC_CODER", "builtin")
     data = build(VECTORS_BY_NAME["worked_window"])
     assert data == (ROOT / "tests" / "vectors" / "worked_window.nvc").read_bytes() == collect(annotate(data))
-    listing = section("24").split("```text\n")[3].split("```")[0]
+    listing = section("25").split("```text\n")[3].split("```")[0]
     assert collect(listing) in data and listing in annotate(data)
     assert make_vectors.worked_window(data) in TEXT
 
@@ -75,14 +80,14 @@ def test_the_worked_window_is_what_the_encoder_writes(monkeypatch):
 def test_the_quoted_bytes_are_in_the_worked_examples():
     for quote, listing in (("tables section of the second group", 1), ("header of the mask section", 3)):
         quoted = re.search(f"{quote}, `([0-9a-f ]+)`", TEXT)[1]
-        assert quoted in section("24").split("```text\n")[listing]
+        assert quoted in section("25").split("```text\n")[listing]
 
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 
 
 def test_limits_are_those_of_the_code():
-    written = {name: value(number) for name, number, *_ in rows(section("20")) if name.startswith("MAX_")}
+    written = {name: value(number) for name, number, *_ in rows(section("21")) if name.startswith("MAX_")}
     coded = {name: getattr(limits, name) for name in vars(limits) if name.startswith("MAX_")}
     assert written == {name: number for name, number in coded.items() if name not in NOT_IN_FILES}
     assert set(re.findall(r"MAX_[A-Z_]+", TEXT)) <= set(coded)
@@ -90,7 +95,7 @@ def test_limits_are_those_of_the_code():
 
 def test_registry_ids_are_those_of_the_code():
     written = {}
-    for registry_name, id_, name, _ in rows(section("23.3"))[2:]:
+    for registry_name, id_, name, _ in rows(section("24.3"))[2:]:
         written.setdefault(registry_name, {})[int(id_)] = name
     ids = {
         "exactness": registry.Exactness,
@@ -164,12 +169,85 @@ def test_models_2_to_4():
     assert f"at most {enerv.MAX_TOKENS}." in section("15.2") and f"+ {enerv.NORM_FLOOR})" in section("15.6")
 
 
+def test_laplace_rows():
+    text = section("8.5")
+    lines = re.findall(r"R\[\d+\.\.\d+\] += (.*)", text)
+    assert tuple(n for line in lines for n in integers(line)) == laplace._DECAY
+    tables = np.concatenate([laplace.cdf(row) for row in range(laplace.ROWS)]).astype("<u4")
+    assert hashlib.sha256(tables.tobytes()).hexdigest() == re.search(r"`([0-9a-f]{64})`", text)[1]
+    assert tuple(integers(re.search(r"Row 67 .* is C = \((.*)\)", text.replace("\n", " "))[1].split(")")[0])) == tuple(
+        laplace.cdf(67).tolist()
+    )
+    short, long = re.search(r"K is 1 for s = 0 \.\. 8, then ([\d ]+) for s = 9 \.\. (29), then 63", text).groups()
+    written = [1] * 9 + integers(short) + [63] * (47 - int(long))
+    assert written == laplace.reach(np.arange(48) * 8).tolist()
+
+
+def test_rans():
+    text = section("10.5")
+    rows_ = [(0, 67, 144, 383), (), (151, 240, 200)]
+    values = [(0, 1, -3, 300), (), (12, -70, 5)]
+    assert str(rows_[0]) in text and str(rows_[2]) in text and str(values[0]) in text and str(values[2]) in text
+    encoder = rans.Encoder()
+    for row, value in zip(rows_, values, strict=True):
+        encoder.put(np.array(row, dtype=np.int64), np.array(value, dtype=np.int64))
+    assert bytes.fromhex(re.search(r"^ {4}(02 02 .*)$", text, flags=re.M)[1]) == encoder.finish(2)
+    assert bytes.fromhex(re.search(r"the payload is ([0-9a-f ]+)\.", text)[1]) == rans.Encoder().finish(1)
+    assert f"1 .. {rans.MAX_LANES}" in section("10.3") and f"of order {rans.ESCAPE_ORDER}," in section("10.3")
+
+
+def test_priors():
+    table = {r[0].strip("`"): r[1:] for r in rows(section("12.5"))[2:]}
+    assert [network.PRIORS] == priors.PATHS and set(table) == {path.stem for path in network.PRIORS.glob("*.bin")}
+    for digest, (model, config, size) in table.items():
+        tensors = create_frame_model(model, integers(config), 16, 16).tensors
+        assert sum(q.size for q in priors.load(bytes.fromhex(digest), tensors)) == int(size) // 2
+
+
+def test_model_5():
+    table = rows(section("16.1"))[2:]
+    assert tuple(r[0] for r in table) == registry.MODELS[5].fields
+    assert {r[2] for r in table} == {"1 .. 4096", "1 .. 256"}
+    config = mc.McConfig(1, 5, 7, 11, 13, 17, 19)
+    names = {"n": 5, "h": 7, "f": 11, "c_4": 13, "c_3": 17, "c_2": 19}
+    layers = [r for r in rows(section("16.2"))[2:]]
+
+    def channels(text, level):
+        if "where" in text:
+            return 4 * (names["h"] if level == 2 else names["n"])
+        number, _, name = text.rpartition(" ")
+        return int(number or 1) * names[name.replace("_l", f"_{level}")] if not text.isdigit() else int(text)
+
+    found = {"intra.start": (5,), "intra.steps": (3, 64), "inter.steps": (3, 64)}
+    for net in ("intra", "inter", "flow"):
+        mine = [r for r in layers if net in r[1].split(", ")]
+        first = next((i for i, r in enumerate(mine) if "_l" in r[0]), 0)
+        last = first + sum("_l" in r[0] for r in mine)
+        order = [(r, 0) for r in mine[:first]]
+        order += [(r, level) for level in (4, 3, 2) for r in mine[first:last] if level < 4 or "mix" not in r[0]]
+        for r, level in order + [(r, 0) for r in mine[last:]]:
+            name = re.sub(r"_l.*", str(level), r[0].split(": ")[-1])
+            outputs, inputs, k = channels(r[2], level), channels(r[3], level), int(r[4])
+            found[f"{net}.{name}.weight"] = (outputs, inputs, k, k)
+            found[f"{net}.{name}.bias"] = (outputs,)
+    assert list(found.items()) == [(t.name, t.shape) for t in mc.Mc(config, 16, 16).tensors]
+    arithmetic = section("16.3")
+    assert f"-{integer.BOUND}), {integer.BOUND})" in arithmetic and "< 2^24" in arithmetic
+    assert f"A is {mc.LATENT_BOUND} for" in arithmetic.replace("\n  ", " ") and integer.EXACT_SUMS == 2**24
+    assert f"1/{integer.UNIT}" in arithmetic and f"1/{integer.FINE}" in arithmetic
+    taps = [tuple(integers(line.split("=")[1])) for line in re.findall(r"T\[\d\] = .*", section("16.7"))]
+    assert tuple(taps) == motion.TAPS
+    assert f"0 .. {frames.QUALITIES - 1} |" in section("16.4") and f"0 .. {frames.MAX_OFFSETS} |" in section("16.4")
+    order = [place.frame for place in hierarchy.coding_order(5, False)]
+    assert f"the order is {', '.join(map(str, order))}." in section("16.5").replace("\n", " ")
+
+
 def test_color():
     written = {}
-    for cells in rows(section("16.2"))[2:]:
+    for cells in rows(section("17.2"))[2:]:
         written.update({code: (float(cells[1]), float(cells[2])) for code in integers(cells[0])})
     assert written == color._KR_KB
-    assert f"height < {color.HD_HEIGHT}" in section("16.2")
+    assert f"height < {color.HD_HEIGHT}" in section("17.2")
 
 
 # Form -----------------------------------------------------------------------------------------------------------------
@@ -184,7 +262,7 @@ def test_references_between_sections_exist():
 
 
 def test_rows_of_refusals_are_numbered_without_gaps():
-    ids = [r[0] for r in rows(section("21"))[2:]]
+    ids = [r[0] for r in rows(section("22"))[2:]]
     for letter in dict.fromkeys(id_[0] for id_ in ids):
         mine = [int(id_[1:]) for id_ in ids if id_[0] == letter]
         assert mine == list(range(1, len(mine) + 1))

@@ -8,33 +8,41 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nvcodec.bitstream.container import Writer
-from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
+from nvcodec.bitstream.group_records import GroupRecord, Section, WindowRecord
 from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
-from nvcodec.bitstream.registry import Inheritance, Origin, TensorKind, model_entry
+from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind, TensorKind, model_entry
+from nvcodec.decode.decoder import video_info
+from nvcodec.decode.frames import named_weights
+from nvcodec.decode.pictures import Planes
 from nvcodec.decode.state import (
     State,
     Window,
     apply,
+    apply_network,
     apply_window,
+    encode_network,
     encode_residuals,
     encode_window,
     initial_state,
 )
-from nvcodec.models.base import LATENT, Backbone, create
+from nvcodec.models.base import LATENT, Backbone, FrameModel, Weights, create, create_frame_model
 from nvcodec.models.enerv import EnervConfig
 from nvcodec.models.hnerv import HnervConfig
+from nvcodec.models.mc import McConfig
 from nvcodec.models.nerv import NervConfig
 from nvcodec.models.nirvana import NirvanaConfig
 from nvcodec.models.weights import step_index
+from nvcodec.video import VideoInfo
 from tools.refdec import decode as reference_decode
 from tools.refdec.container import Video
 from tools.refdec.network import pixel_hash, plane_means
 
-Config = NirvanaConfig | NervConfig | HnervConfig | EnervConfig
-MODEL_IDS: dict[type[Config], int] = {NirvanaConfig: 1, NervConfig: 2, HnervConfig: 3, EnervConfig: 4}
+Config = NirvanaConfig | NervConfig | HnervConfig | EnervConfig | McConfig
+MODEL_IDS: dict[type[Config], int] = {NirvanaConfig: 1, NervConfig: 2, HnervConfig: 3, EnervConfig: 4, McConfig: 5}
 
 INHERITANCE = {  # (in a window, fresh)
     (False, True): Inheritance.NONE,
@@ -48,6 +56,8 @@ Mask = NDArray[np.bool_]
 Change = Callable[[int, tuple[int, ...]], Integers]  # (tensor number, shape) -> residuals
 Sharing = Callable[[int, tuple[int, ...]], Mask]  # (tensor number, shape) -> which elements are shared
 Floats = Callable[[State, int, tuple[int, ...]], NDArray[np.float32]]  # (state before, number, shape) -> values
+Coding = Callable[[FrameModel, Weights, int, Planes | None, VideoInfo], tuple[bytes, Planes]]
+"""(model, weights, frames, last frame of the group before) -> section FRAMES, last frame"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class Plan:
     """One group of a vector: frames' pts, integers' changes, floats' values (None: those before), steps' moves.
 
     window: what starts before it. Groups of a window do not change what is shared; the first of them is fresh.
+    frames: of a model of coded frames.
     """
 
     pts: tuple[int, ...]
@@ -74,6 +85,7 @@ class Plan:
     floats: Floats | None = None
     steps: int = 0
     window: WindowPlan | None = None
+    frames: Coding | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class Vector:
     meta: dict[str, Any] | None = None
     late_models: bool = False  # models after the first stand right before their first group
     origin: Origin = Origin.RANDOM
+    prior: bytes = b""
 
 
 def build(vector: Vector) -> bytes:
@@ -95,7 +108,14 @@ def build(vector: Vector) -> bytes:
     return write(vector, [(pixel_hash(item.frames), tuple(plane_means(item.frames))) for item in decoded])
 
 
-def nominal_steps(network: Backbone) -> tuple[int, ...]:
+def network_of(config: Config, video: VideoRecord) -> Backbone | FrameModel:
+    """The network of a configuration."""
+    entry = model_entry(MODEL_IDS[type(config)])
+    make = create_frame_model if entry.frames else create
+    return make(entry.name, config.values, video.height, video.width)
+
+
+def nominal_steps(network: Backbone | FrameModel) -> tuple[int, ...]:
     """Step indices that make the initial integers what the network's weights start from."""
     latents = [t for t in network.tensors if t.kind == LATENT]
     return tuple(step_index(t.bound / t.radius) if t.radius else -128 for t in latents)
@@ -117,22 +137,23 @@ def write(vector: Vector, pixels: Sequence[tuple[bytes, tuple[int, ...]]]) -> by
     if vector.meta is not None:
         writer.write_meta(vector.meta)
     ids = [MODEL_IDS[type(config)] for config, _ in vector.models]
-    networks = [
-        create(model_entry(id_).name, config.values, vector.video.height, vector.video.width)
-        for id_, (config, _) in zip(ids, vector.models, strict=True)
-    ]
+    networks = [network_of(config, vector.video) for config, _ in vector.models]
     written: set[int] = set()
 
     def write_model(index: int) -> None:
         config, seed = vector.models[index]
-        specs = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in networks[index].tensors)
-        writer.write_model(ModelRecord(index, ids[index], seed, config.values, specs, origin=vector.origin))
+        frames = isinstance(config, McConfig)
+        specs = () if frames else tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in networks[index].tensors)
+        exactness = Exactness.EXACT if frames else Exactness.FLOAT
+        record = ModelRecord(index, ids[index], seed, config.values, specs, exactness, vector.origin, vector.prior)
+        writer.write_model(record)
         written.add(index)
 
     for index in range(1 if vector.late_models else len(networks)):
         write_model(index)
     state: State | None = None
     window: Window | None = None
+    carried: Planes | None = None
     chain = window_end = 0
     for number, (plan, (digest, means)) in enumerate(zip(vector.groups, pixels, strict=True)):
         if plan.model not in written:
@@ -140,7 +161,7 @@ def write(vector: Vector, pixels: Sequence[tuple[bytes, tuple[int, ...]]]) -> by
         network = networks[plan.model]
         fresh = plan.fresh or plan.new_chain or number == 0 or plan.window is not None
         chain += plan.new_chain
-        initial = initial_state(network.tensors, vector.models[plan.model][1], vector.origin)
+        initial = initial_state(network.tensors, vector.models[plan.model][1], vector.origin, vector.prior)
         if plan.window is not None:
             opened = window_record(plan.window, number, plan.model, initial, nominal_steps(network))
             writer.write_window(opened)
@@ -155,17 +176,27 @@ def write(vector: Vector, pixels: Sequence[tuple[bytes, tuple[int, ...]]]) -> by
         if window:
             changes = [np.where(mask, 0, change) for change, mask in zip(changes, window.shared, strict=True)]
         latents = [q + change for q, change in zip(base.latents, changes, strict=True)]
-        steps = nominal_steps(network) if fresh and not window else tuple(s + plan.steps for s in base.steps)
-        floats = base.floats
-        if plan.floats is not None:
-            floats = [plan.floats(base, i, f.shape) for i, f in enumerate(base.floats)]
         shared = window.shared if window else None
-        coded = encode_residuals(base, latents, steps, floats, fresh, shared)
+        if plan.frames is not None:
+            assert not hasattr(network, "cells")
+            coded = encode_network(base, latents, fresh)
+            after = State(latents, base.steps, base.activity, base.floats)
+            values = named_weights(network, after, torch.device("cpu"))
+            network.check(values)
+            carried = None if fresh else carried
+            payload, carried = plan.frames(network, values, len(plan.pts), carried, video_info(vector.video))
+            sections = (*(coded.sections if coded else ()), Section(SectionKind.FRAMES, payload))
+        else:
+            steps = nominal_steps(network) if fresh and not window else tuple(s + plan.steps for s in base.steps)
+            floats = base.floats
+            if plan.floats is not None:
+                floats = [plan.floats(base, i, f.shape) for i, f in enumerate(base.floats)]
+            sections = encode_residuals(base, latents, steps, floats, fresh, shared).sections
         record = GroupRecord(
             number, chain, plan.model, INHERITANCE[window is not None, fresh], writer.frames, plan.pts, digest, means,
-            coded.sections,
+            sections,
         )  # fmt: skip
         writer.write_group(record)
-        state = apply(base, record, shared)
+        state = apply(base, record, shared) if plan.frames is None else apply_network(base, record)
     writer.finish()
     return file.getvalue()

@@ -6,10 +6,12 @@ import dataclasses
 
 import numpy as np
 
+from nvcodec.bitstream.frames import CodedFrame
 from nvcodec.bitstream.records import VideoRecord
 from nvcodec.bitstream.registry import Origin
 from nvcodec.models.enerv import EnervConfig
 from nvcodec.models.hnerv import HnervConfig
+from nvcodec.models.mc import McConfig
 from nvcodec.models.nerv import NervConfig
 from nvcodec.models.nirvana import NirvanaConfig
 from tools.vector_changes import (
@@ -26,11 +28,13 @@ from tools.vector_changes import (
     random_floats,
     some,
 )
+from tools.vector_frames import changes_again, coded, random_network, some_changes
 from tools.vector_plans import Plan, Vector, WindowPlan
 
 VIDEO = VideoRecord(4, 2, 8, 1, (1, 25), rate=(25, 1))
 TINY = NirvanaConfig(patch=2, group=2, width=1, depth=1, channels=2, block_channels=1, omega=30, conv_float=0)
 SMALL = NirvanaConfig(patch=4, group=3, width=6, depth=2, channels=2, block_channels=2, omega=30, conv_float=0)
+MC = McConfig(group=5, width=4, half=4, flow=4, coarse=3, middle=2, fine=2)
 
 
 def ticks(start: int, count: int, step: int = 1) -> tuple[int, ...]:
@@ -192,5 +196,43 @@ VECTORS_BY_NAME: dict[str, Vector] = {
             Plan(ticks(10, 3), here_and_there("windows/7"), model=1, fresh=True),
         ),
         late_models=True,
+    ),
+    "mc": Vector(
+        dataclasses.replace(VIDEO, width=61, height=45), ((MC, 0),),
+        (
+            Plan(ticks(0, 5), random_network("mc/0"), frames=coded("mc/0", 20, (0, 4, 9))),
+            Plan(ticks(5, 4), some_changes("mc/1"), frames=coded(
+                "mc/1", 30, (0, 60), {1: CodedFrame(True), 0: CodedFrame(False, (True, False, False), 63)}, 3)),
+            Plan(ticks(9, 1), nothing, frames=coded("mc/2", 63)),
+        ),
+        origin=Origin.ZERO,
+    ),
+    "mc_10bit": Vector(
+        dataclasses.replace(VIDEO, width=130, height=10, bit_depth=10, range=2), ((MC, 0),),
+        (
+            Plan(ticks(0, 3), random_network("mc/10"), frames=coded(
+                "mc/10/0", 0, (3,), {1: CodedFrame(False, (False, True, False))}, 256)),
+            Plan(ticks(3, 4), nothing, frames=coded("mc/10/1", 10, (0, 0, 1, 2))),
+            Plan(ticks(7, 1), changes_again("mc/10/2", "mc/10"), frames=coded("mc/10/2", 10)),
+        ),
+        origin=Origin.ZERO,
+    ),
+    "mc_gray": Vector(
+        dataclasses.replace(VIDEO, width=17, height=66, chroma=0), ((MC, 0),),
+        (
+            Plan(ticks(0, 2), random_network("mc/gray"), frames=coded("mc/gray/0", 5, (7, 1))),
+            Plan(ticks(2, 3), some_changes("mc/gray", 15), frames=coded(
+                "mc/gray/1", 5, (), {2: CodedFrame(False, (False, False, False))})),
+            Plan(ticks(5, 2), random_network("mc/gray/2"), new_chain=True, frames=coded("mc/gray/2", 5)),
+        ),
+        origin=Origin.ZERO,
+    ),
+    "mc_tiny": Vector(
+        VIDEO, ((McConfig(2, 1, 1, 1, 1, 1, 1), 0),),
+        (
+            Plan(ticks(0, 2), random_network("mc/tiny"), frames=coded("mc/tiny/0", 9, (1, 2))),
+            Plan(ticks(2, 1), nothing, frames=coded("mc/tiny/1")),
+        ),
+        origin=Origin.ZERO,
     ),
 }  # fmt: skip

@@ -212,20 +212,24 @@ def _models(report: Report) -> str:
 
 
 def _model(record: ModelRecord) -> str:
+    listed = count(len(record.tensors), "tensor")
     rows = [
-        ("Parameters", f"{record.parameters:,} in {count(len(record.tensors), 'tensor')}"),
+        *([("Parameters", f"{record.parameters:,} in {listed}")] if record.tensors else []),
         ("Exactness", "class X: the same pixels on every device" if record.exactness else
          "class F: within one code value on every device"),
-        ("Seed", f"{record.seed}"),
+        ("Prior", record.prior.hex()) if record.prior else ("Seed", f"{record.seed}"),
         *((text(name.replace("_", " ")), f"{value}") for name, value in record.settings.items()),
     ]  # fmt: skip
+    out = facts(rows, f"Model {record.index}: {text(record.name)}")
+    if not record.tensors:
+        return out
     tensors = [
         [f"{place}", "×".join(map(str, tensor.shape)) or "1", f"{math.prod(tensor.shape):,}", tensor.kind.name.lower()]
         for place, tensor in enumerate(record.tensors)
     ]
     label = f"Tensors of model {record.index}"
     return (
-        facts(rows, f"Model {record.index}: {text(record.name)}")
+        out
         + f"<details><summary>{label}</summary>\n"
         + table(["tensor", "shape", "values", "kind"], tensors, "llnl", label=label)
         + "</details>\n"

@@ -4,6 +4,7 @@
     registry     permanent wire ids
     header       the first 28 bytes
     records      one dataclass per record: pack, unpack, validate
+    frames       what stands before the symbols of coded frames
     metadata     a JSON object for people
     index        where each group is
     chunks       framing: type, flags, length, checksums; finding the next chunk again after damage

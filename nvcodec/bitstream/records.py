@@ -12,9 +12,10 @@ not know a `FeatureError`; the same rules hold for what is written as for what i
         time_base u32 / u32 | rate u32 / u32 | sample_aspect u32 / u32
 
     ModelRecord:
-        index u8 | model id u16 | exactness u8 | origin u8 | seed u32
+        index u8 | model id u16 | exactness u8 | origin u8 | seed u32 | prior, 8 bytes, with origin PRIOR only
         uvarint count, that many uvarint configuration values
-        uvarint count, that many tensors: kind u8 | rank u8 | rank x uvarint
+        uvarint count, that many tensors: kind u8 | rank u8 | rank x uvarint; nothing of this with models of coded
+        frames, whose configuration says it
 
     EndRecord, 16 bytes:
         groups u32 | frames u32 | index_offset u64
@@ -137,22 +138,31 @@ class ModelRecord:
     """A network that groups refer to by `index`.
 
     `config` holds the values whose names are `registry.MODELS[model_id].fields`. Whether they make sense together, and
-    agree with `tensors`, is for the model to say. `origin` says what the initial integers are; `seed` starts those that
-    are pseudo-random.
+    agree with `tensors`, is for the model to say; a model of coded frames lists none. `origin` says what the initial
+    integers are; `seed` starts those that are pseudo-random, `prior` names those of a prior and is empty with any other
+    origin.
     """
+
+    PRIOR_SIZE = 8
 
     index: int
     model_id: int
     seed: int
     config: tuple[int, ...]
-    tensors: tuple[TensorSpec, ...]
+    tensors: tuple[TensorSpec, ...] = ()
     exactness: Exactness = Exactness.FLOAT
     origin: Origin = Origin.RANDOM
+    prior: bytes = b""
 
     @property
     def name(self) -> str:
         """The model's name in the registry."""
         return registry.model_entry(self.model_id).name
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether its groups hold coded frames."""
+        return registry.model_entry(self.model_id).frames
 
     @property
     def settings(self) -> dict[str, int]:
@@ -161,7 +171,7 @@ class ModelRecord:
 
     @property
     def parameters(self) -> int:
-        """Values in all tensors."""
+        """Values in all tensors that are listed."""
         return sum(spec.size for spec in self.tensors)
 
     def validate(self) -> None:
@@ -169,12 +179,19 @@ class ModelRecord:
         name = "model record"
         entry = registry.model_entry(self.model_id)
         require(0 <= self.index < 256 and 0 <= self.seed < 2**32, f"{name}: index or seed out of range")
+        due = Exactness.EXACT if entry.frames else Exactness.FLOAT
+        require(self.exactness == due, f"{name}: model '{entry.name}' is of exactness class {'FX'[due]} only")
+        wanted = self.PRIOR_SIZE if self.origin == Origin.PRIOR else 0
+        require(len(self.prior) == wanted, f"{name}: a prior's name of {len(self.prior)} bytes, not {wanted}")
         wanted = len(entry.fields)
         require(
             len(self.config) == wanted,
             f"{name}: model '{entry.name}' has {wanted} configuration values, not {len(self.config)}",
         )
         require(all(0 <= value < 2**64 for value in self.config), f"{name}: a configuration value is out of range")
+        if entry.frames:
+            require(not self.tensors, f"{name}: model '{entry.name}' lists no tensors")
+            return
         require(len(self.tensors) > 0, f"{name}: no tensors")
         cap(len(self.tensors), limits.MAX_TENSORS, f"{name}: tensor count")
         total = 0
@@ -190,7 +207,9 @@ class ModelRecord:
         """The payload of a model chunk."""
         self.validate()
         out = bytearray(struct.pack("<BHBBI", self.index, self.model_id, self.exactness, self.origin, self.seed))
-        out += uvarint(len(self.config)) + b"".join(map(uvarint, self.config)) + uvarint(len(self.tensors))
+        out += self.prior + uvarint(len(self.config)) + b"".join(map(uvarint, self.config))
+        if not self.has_frames:
+            out += uvarint(len(self.tensors))
         for spec in self.tensors:
             out += bytes([spec.kind, len(spec.shape)]) + b"".join(map(uvarint, spec.shape))
         return bytes(out)
@@ -203,19 +222,20 @@ class ModelRecord:
         exactness = registry.known(Exactness, cursor.u8("exactness"), "exactness class")
         origin = registry.known(Origin, cursor.u8("origin"), "origin")
         seed = cursor.u32("seed")
-        fields = registry.model_entry(model_id).fields
-        count = cursor.uvarint("configuration count")
-        require(count == len(fields), f"model record: {count} configuration values where {len(fields)} are due")
-        config = tuple(cursor.uvarint(what) for what in fields)
+        prior = cursor.take(cls.PRIOR_SIZE, "prior") if origin == Origin.PRIOR else b""
+        entry = registry.model_entry(model_id)
+        count, due = cursor.uvarint("configuration count"), len(entry.fields)
+        require(count == due, f"model record: {count} configuration values where {due} are due")
+        config = tuple(cursor.uvarint(what) for what in entry.fields)
         tensors = []
-        for _ in range(cursor.uvarint("tensor count", limits.MAX_TENSORS)):
+        for _ in range(0 if entry.frames else cursor.uvarint("tensor count", limits.MAX_TENSORS)):
             kind = registry.known(TensorKind, cursor.u8("tensor kind"), "tensor kind")
             rank = cursor.u8("tensor rank")
             cap(rank, limits.MAX_RANK, "model record: tensor rank")
             shape = tuple(cursor.uvarint("tensor axis", limits.MAX_PARAMETERS) for _ in range(rank))
             tensors.append(TensorSpec(kind, shape))
         cursor.done()
-        record = cls(index, model_id, seed, config, tuple(tensors), exactness, origin)
+        record = cls(index, model_id, seed, config, tuple(tensors), exactness, origin, prior)
         record.validate()
         return record
 

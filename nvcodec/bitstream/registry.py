@@ -31,6 +31,7 @@ class Origin(IntEnum):
 
     RANDOM = 0  # pseudo-random, from the seed
     ZERO = 1  # all 0
+    PRIOR = 2  # those of a prior, which decoders have and the record names
 
 
 class TensorKind(IntEnum):
@@ -48,6 +49,7 @@ class SectionKind(IntEnum):
     SYMBOLS = 3  # arithmetic coded integers and escapes
     BLOBS = 4  # residuals of unquantised tensors; of groups only
     MASK = 5  # which elements are shared; of windows only
+    FRAMES = 6  # coded frames; of groups of models that have them, and of all of these
 
 
 class TensorCoding(IntEnum):
@@ -81,11 +83,16 @@ class BlobCoding(IntEnum):
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A network architecture: its id, its name, and the names of its configuration values in wire order."""
+    """A network architecture: its id, its name, and the names of its configuration values in wire order.
+
+    frames: whether its groups hold coded frames. Such a model is of exactness class X, and all others of class F; it
+    has no steps, no FLOAT32 tensors and no windows, and its record lists no tensors.
+    """
 
     id: int
     name: str
     fields: tuple[str, ...]
+    frames: bool = False
 
 
 _STAGES = ("lower", "reduction", "s1", "s2", "s3", "s4", "s5", "s6")
@@ -97,6 +104,7 @@ _ENTRIES = (
     ModelEntry(2, "nerv", ("group", "width", "stem", "levels", "base", *_STAGES)),
     ModelEntry(3, "hnerv", ("group", "width", "embedding", *_STAGES)),
     ModelEntry(4, "enerv", ("group", "width", "stem", "levels", "base", "space", *_STAGES)),
+    ModelEntry(5, "mc", ("group", "width", "half", "flow", "coarse", "middle", "fine"), frames=True),
 )  # fmt: skip
 
 MODELS: dict[int, ModelEntry] = {entry.id: entry for entry in _ENTRIES}

@@ -7,6 +7,7 @@
   same model;
 - a window comes right before its first group, after all groups of the window before it; its groups share it, are of its
   model and one chain, and no others share one; the first of them needs none before it;
+- a model of coded frames has no windows;
 - the file does not end within a window.
 """
 
@@ -58,6 +59,7 @@ class Sequence:
         if self.window and first < self.window.end:
             raise MalformedError(f"{name} from group {first} on within one that ends before group {self.window.end}")
         self._check_model(window.model, name)
+        self._check_windowed(window.model, name)
         self.window = replace(window, sections=())
 
     def shares(self, group: GroupRecord) -> bool:
@@ -82,6 +84,8 @@ class Sequence:
         if not least <= group.first_frame <= most:
             raise MalformedError(f"{name} starts at frame {group.first_frame} where frame {least} is due")
         self._check_model(group.model, name)
+        if group.in_window:
+            self._check_windowed(group.model, name)
         chain = last.chain if last else 0
         steps = group.chain - chain
         if not 0 <= steps <= self._most_steps(last.number if last else 0, group.number):
@@ -98,6 +102,10 @@ class Sequence:
     def _check_model(self, model: int, name: str) -> None:
         if model not in self.models:
             raise MalformedError(f"{name} needs model {model}, which is not defined before it")
+
+    def _check_windowed(self, model: int, name: str) -> None:
+        if self.models[model].has_frames:
+            raise MalformedError(f"{name} is of model '{self.models[model].name}', which has no windows")
 
     def _most_steps(self, last: int, number: int) -> int:
         """How many chains can start after group `last`, up to group `number`: none within the window."""

@@ -3,7 +3,7 @@
 header framing video metadata models index end    of the container; "framing" is 18 bytes for each chunk
 groups                                            of groups, apart from their sections
 window mask                                       of windows: all but their masks, and these
-steps tables symbols blobs                        of groups, by section
+steps tables symbols blobs frames                 of groups, by section
 unknown                                           payloads of ancillary chunks that this release does not know
 damaged                                           what could not be read
 """

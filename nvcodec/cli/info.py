@@ -79,11 +79,18 @@ def _video_lines(survey: Survey) -> list[str]:
 def _model_lines(survey: Survey) -> list[str]:
     lines = []
     for index, model in sorted(survey.models.items()):
-        what = f"{count(model.parameters, 'parameter')} in {count(len(model.tensors), 'tensor')}"
-        origin = f"seed {model.seed}" if model.origin == Origin.RANDOM else "initial integers 0"
-        lines.append(f"model {index:<4} {model.name}, class {_class(model)}, {what}, {origin}")
+        what = f"{model.name}, class {_class(model)}, "
+        if model.tensors:
+            what += f"{count(model.parameters, 'parameter')} in {count(len(model.tensors), 'tensor')}, "
+        lines.append(f"model {index:<4} {what}{_origin(model)}")
         lines.append("           " + ", ".join(f"{name} {value}" for name, value in model.settings.items()))
     return lines
+
+
+def _origin(model: ModelRecord) -> str:
+    if model.origin == Origin.PRIOR:
+        return f"prior {model.prior.hex()}"
+    return f"seed {model.seed}" if model.origin == Origin.RANDOM else "initial integers 0"
 
 
 def _class(model: ModelRecord) -> str:
@@ -188,8 +195,9 @@ def _model_dict(model: ModelRecord) -> dict[str, Any]:
         "exactness": _class(model),
         "origin": model.origin.name.lower(),
         "seed": model.seed,
+        "prior": model.prior.hex() or None,
         "settings": model.settings,
-        "parameters": model.parameters,
+        "parameters": model.parameters if model.tensors else None,
         "tensors": [{"kind": tensor.kind.name.lower(), "shape": tensor.shape} for tensor in model.tensors],
     }
 

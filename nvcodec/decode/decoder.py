@@ -1,6 +1,6 @@
 """A file to frames: whole or a range, checked against the hashes in it, and as far as it is whole.
 
-The next group is read and entropy decoded in one worker thread while this one is rendered.
+The next group is read and the integers of its network are decoded in one worker thread while this one is rendered.
 """
 
 from __future__ import annotations
@@ -13,17 +13,30 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
+import torch
+
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.damage import Damage, Kind
 from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
 from nvcodec.bitstream.records import UNKNOWN, VideoRecord
-from nvcodec.bitstream.registry import Exactness, model_entry
+from nvcodec.bitstream.registry import Exactness
 from nvcodec.decode import render
 from nvcodec.decode.device import choose_device
-from nvcodec.decode.state import State, Window, apply, apply_window, check_model, initial_state
-from nvcodec.errors import FeatureError, FormatError, LimitError, MalformedError, TruncatedError, UsageError
+from nvcodec.decode.frames import FrameRenderer, named_weights
+from nvcodec.decode.pictures import check_format
+from nvcodec.decode.state import (
+    Integers,
+    State,
+    Window,
+    apply,
+    apply_network,
+    apply_window,
+    check_model,
+    initial_state,
+)
+from nvcodec.errors import FormatError, LimitError, MalformedError, TruncatedError, UsageError
 from nvcodec.limits import MAX_GROUP_PIXELS
-from nvcodec.models.base import Backbone, create
+from nvcodec.models.base import Backbone, FrameModel, create, create_frame_model
 from nvcodec.video import Chroma, ColorInfo, Frame, Plane, Range, VideoInfo
 
 
@@ -85,7 +98,9 @@ class Decoder:
         self.device = choose_device(device)
         self._recover = recover
         self._seekable = file.seekable()
-        self._models: dict[int, Backbone] = {}
+        self._backbones: dict[int, Backbone] = {}
+        self._frame_models: dict[int, FrameModel] = {}
+        self._checked: Integers | None = None  # the last integers of a frame model that were found to be exact
         self._initial: dict[int, State] = {}
         self._window: tuple[WindowRecord, Window | None] | None = None  # the last one; None in it where it was refused
 
@@ -104,21 +119,35 @@ class Decoder:
         if start < 0 or (stop is not None and stop <= start):
             raise UsageError(f"there are no frames {start}:{'' if stop is None else stop}")
         some = False
+        renderer = FrameRenderer(self.info, self.device)
         for ready in _ahead(self._integers(start, stop)):
             record = ready.record
             first, end = record.first_frame, record.first_frame + record.frame_count
+            if end <= start and not self.reader.models[record.model].has_frames:
+                continue
+            try:
+                planes = self._planes(ready, renderer)
+            except FormatError as error:
+                if not self._recover:
+                    raise
+                self._leave_out(record, str(error))
+                continue
             if end <= start:
                 continue
             some = True
-            model = self._model(record.model)
-            planes = render.render_group(
-                model, ready.state.weights(model.tensors, self.device), record.frame_count, self.info
-            )
             keep = range(max(start - first, 0), record.frame_count if stop is None else min(stop, end) - first)
             frames = [Frame(planes[t], record.pts[t]) for t in keep]
             yield DecodedGroup(record, frames, self._check(record, planes))
         if not some and start:
             raise UsageError(f"the video ends before frame {start}")
+
+    def _planes(self, ready: _Ready, renderer: FrameRenderer) -> list[tuple[Plane, ...]]:
+        """All frames of a group. FormatError where they are coded frames and not what the format says."""
+        record, state = ready.record, ready.state
+        if self.reader.models[record.model].has_frames:
+            return renderer.group(self._frame_model(record.model), state, record)
+        model = self._backbone(record.model)
+        return render.render_group(model, state.weights(model.tensors, self.device), record.frame_count, self.info)
 
     def _check(self, record: GroupRecord, planes: list[tuple[Plane, ...]]) -> Check:
         if render.pixel_hash(planes) == record.pixel_hash:
@@ -182,7 +211,16 @@ class Decoder:
         if record.random_access:
             base = window.state if window else self._initial_state(record.model)
         assert base is not None
+        if self.reader.models[record.model].has_frames:
+            return self._checked_network(self._frame_model(record.model), apply_network(base, record))
         return apply(base, record, window.shared if window else None)
+
+    def _checked_network(self, model: FrameModel, state: State) -> State:
+        """The same state; MalformedError where what its integers compute would not be exact."""
+        if state.latents is not self._checked:
+            model.check(named_weights(model, state, torch.device("cpu")))
+            self._checked = state.latents
+        return state
 
     def _shared(self, record: GroupRecord) -> Window:
         """The window that a group shares; it is decoded once for all groups that do."""
@@ -201,21 +239,31 @@ class Decoder:
     def _leave_out(self, record: GroupRecord, why: str) -> None:
         self.damage.append(Damage(Kind.LEFT_OUT, f"group {record.number} is left out: {why}", record.number))
 
-    def _model(self, index: int) -> Backbone:
-        if index not in self._models:
+    def _model(self, index: int) -> Backbone | FrameModel:
+        return self._frame_model(index) if self.reader.models[index].has_frames else self._backbone(index)
+
+    def _backbone(self, index: int) -> Backbone:
+        if index not in self._backbones:
             record = self.reader.models[index]
-            if record.exactness != Exactness.FLOAT:
-                raise FeatureError(f"model {index} asks for exactness class X, which no model of this release has")
-            name = model_entry(record.model_id).name
-            model = create(name, record.config, self.info.height, self.info.width)
+            model = create(record.name, record.config, self.info.height, self.info.width)
             check_model(record, model.tensors)
-            self._models[index] = model
-        return self._models[index]
+            self._backbones[index] = model
+        return self._backbones[index]
+
+    def _frame_model(self, index: int) -> FrameModel:
+        if index not in self._frame_models:
+            record = self.reader.models[index]
+            check_format(record.name, self.info)
+            self._frame_models[index] = create_frame_model(
+                record.name, record.config, self.info.height, self.info.width
+            )
+        return self._frame_models[index]
 
     def _initial_state(self, index: int) -> State:
         if index not in self._initial:
             record = self.reader.models[index]
-            self._initial[index] = initial_state(self._model(index).tensors, record.seed, record.origin)
+            tensors = self._model(index).tensors
+            self._initial[index] = initial_state(tensors, record.seed, record.origin, record.prior)
         return self._initial[index]
 
 

@@ -25,7 +25,7 @@ from nvcodec.entropy.masks import decode_masks, encode_masks
 from nvcodec.entropy.tensors import EncodedTensors, IntegerTensor, decode_tensors, encode_tensors
 from nvcodec.errors import MalformedError
 from nvcodec.limits import MAX_MAGNITUDE
-from nvcodec.models import weights
+from nvcodec.models import priors, weights
 from nvcodec.models.base import LATENT, TensorSpec
 
 Integers = list[NDArray[np.int32]]
@@ -70,13 +70,18 @@ class Window:
     shared: Masks
 
 
-def initial_state(tensors: Sequence[TensorSpec], seed: int, origin: Origin = Origin.RANDOM) -> State:
+def initial_state(
+    tensors: Sequence[TensorSpec], seed: int, origin: Origin = Origin.RANDOM, prior: bytes = b""
+) -> State:
     """What a group with inheritance NONE starts from: initial integers, step indices 0, zero floats.
 
-    The integers are pseudo-random with the origin RANDOM and all 0 with ZERO.
+    The integers are pseudo-random with the origin RANDOM, all 0 with ZERO, and those of the prior of that name with
+    PRIOR: FeatureError where there is none, MalformedError where it is not one of these tensors.
     """
     if origin == Origin.RANDOM:
         latents = weights.initial_latents(tensors, seed)
+    elif origin == Origin.PRIOR:
+        latents = priors.load(prior, tensors)
     else:
         latents = [np.zeros(t.shape, np.int32) for t in tensors if t.kind == LATENT]
     floats = [np.zeros(t.shape, np.float32) for t in tensors if t.kind != LATENT]
@@ -93,7 +98,7 @@ def check_model(record: ModelRecord, tensors: Sequence[TensorSpec]) -> None:
 @dataclass(frozen=True)
 class EncodedGroup:
     """The sections of a group or a window and what they cost: entropy-coding details of each LATENT tensor, in wire
-    order; of a window without its mask."""
+    order; of a window without its mask, of a group without its coded frames."""
 
     sections: tuple[Section, ...]
     tensors: EncodedTensors
@@ -117,11 +122,19 @@ def encode_residuals(
     sections = []
     if tuple(steps) != base.steps or (fresh and shared is None):
         sections.append(Section(SectionKind.STEPS, _write_steps(steps, base.steps)))
-    sections.append(Section(SectionKind.TABLES, coded.tables))
-    sections.append(Section(SectionKind.SYMBOLS, coded.symbols))
+    sections += _residual_sections(coded)
     if floats:
         sections.append(Section(SectionKind.BLOBS, blobs.pack_floats(floats, None if fresh else base.floats)))
     return EncodedGroup(tuple(sections), coded)
+
+
+def encode_network(base: State, latents: Integers, fresh: bool) -> EncodedGroup | None:
+    """As `encode_residuals`, for a model of coded frames: without steps. None where nothing changes."""
+    if all(np.array_equal(q, p) for q, p in zip(latents, base.latents, strict=True)):
+        return None
+    residuals = [q - p for q, p in zip(latents, base.latents, strict=True)]
+    coded = encode_tensors(_tensors(residuals, _contexts(base, fresh), [None] * len(residuals)))
+    return EncodedGroup(_residual_sections(coded), coded)
 
 
 def encode_window(initial: State, latents: Integers, steps: Sequence[int], shared: Sequence[Mask]) -> EncodedGroup:
@@ -130,8 +143,7 @@ def encode_window(initial: State, latents: Integers, steps: Sequence[int], share
     coded = encode_tensors(_tensors(residuals, [None] * len(residuals), shared))
     sections = (
         Section(SectionKind.STEPS, _write_steps(steps, initial.steps)),
-        Section(SectionKind.TABLES, coded.tables),
-        Section(SectionKind.SYMBOLS, coded.symbols),
+        *_residual_sections(coded),
         Section(SectionKind.MASK, encode_masks(shared)),
     )
     return EncodedGroup(sections, coded)
@@ -160,6 +172,24 @@ def apply(base: State, group: GroupRecord, shared: Sequence[Mask] | None = None)
     return State(latents, steps, activity, floats)
 
 
+def apply_network(base: State, group: GroupRecord) -> State:
+    """`apply` for a model of coded frames: no steps, no floats, and no residuals where nothing changes.
+
+    The latents are then those of `base` itself, the same list. What the section FRAMES holds is not looked at.
+    """
+    fresh = group.random_access
+    sections = {section.kind: section.data for section in group.sections}
+    name = f"group {group.number}"
+    _take(sections, SectionKind.FRAMES, name)
+    latents, residuals = base.latents, [np.zeros_like(q) for q in base.latents]
+    if sections:
+        residuals = _read_residuals(sections, base, _contexts(base, fresh), [None] * len(residuals), name)
+        latents = _add(latents, residuals, name)
+    _refuse_rest(sections, name)
+    activity = [context.update(a, r) for a, r in zip(base.activity, residuals, strict=True)]
+    return State(latents, base.steps, activity, base.floats)
+
+
 def apply_window(initial: State, record: WindowRecord) -> Window:
     """What the groups of a window start from; `initial` is the initial state of its model.
 
@@ -175,6 +205,10 @@ def apply_window(initial: State, record: WindowRecord) -> Window:
     residuals = _read_residuals(sections, initial, [None] * len(shared), shared, name)
     _refuse_rest(sections, name)
     return Window(State(_add(initial.latents, residuals, name), steps, initial.activity, initial.floats), shared)
+
+
+def _residual_sections(coded: EncodedTensors) -> tuple[Section, ...]:
+    return Section(SectionKind.TABLES, coded.tables), Section(SectionKind.SYMBOLS, coded.symbols)
 
 
 def _tensors(

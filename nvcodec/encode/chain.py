@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
 from nvcodec.bitstream.records import ModelRecord
+from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.state import State, apply, initial_state
 from nvcodec.encode.group import Encoded, GroupEncoder, Place
 from nvcodec.encode.layout import kinds
 from nvcodec.encode.output import Output
 from nvcodec.encode.plan import Decision, video_record
 from nvcodec.encode.rate_control import RateControl
-from nvcodec.encode.report import Observer, Progress
+from nvcodec.encode.report import GroupReport, Observer, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.encode.window import WindowEncoder
 from nvcodec.metrics import bpp, psnr_from_mse
@@ -23,6 +25,8 @@ from nvcodec.models.base import Backbone
 from nvcodec.training.fit import Watch
 from nvcodec.training.trainee import Parameters, initial_parameters
 from nvcodec.video import Frame, VideoInfo
+
+TIMED_FRAMES, TIMED_STEPS = 8, 3
 
 
 def beginning(model: Backbone, record: ModelRecord) -> tuple[State, Parameters]:
@@ -44,16 +48,45 @@ class ChainEncoder:
         settings: EncodeSettings,
         decision: Decision,
     ) -> None:
+        self.record = record
         self._settings, self._decision, self._info = settings, decision, info
         self._groups = GroupEncoder(model, info, video_record(info), device, settings.psnr)
         self._windows = WindowEncoder(self._groups, decision.network, settings)
         self._control = RateControl(decision, info.width * info.height, settings.lam)
         self._initial, self._scratch = beginning(model, record)
 
+    @property
+    def steps(self) -> int | None:
+        """As Engine."""
+        return self._decision.steps
+
+    @property
+    def expected_bpp(self) -> float | None:
+        """As Engine."""
+        return self._decision.expected_bpp(self._info.width * self._info.height)
+
+    def pace(self, first: Sequence[Frame]) -> tuple[float, float]:
+        """As Engine."""
+        few = first[:TIMED_FRAMES]
+        self._trial(few, 1)  # the first step of a process takes longer than others
+        timed = self._trial(few, TIMED_STEPS)
+        longer = len(first) / len(few)
+        whole = self._decision.training.frames_per_step == 0  # a step sees all frames of a group
+        per_step = timed.seconds_training / TIMED_STEPS * (longer if whole else 1)
+        return per_step, (timed.seconds_coding + timed.seconds_checking) * longer
+
+    def _trial(self, frames: Sequence[Frame], steps: int) -> GroupReport:
+        """A group in a few steps; nothing is written."""
+        decision = replace(self._decision, steps_first=steps)
+        how = decision.fit_settings(True, decision.training.lam, None, self._settings.seed)
+        place = Place(0, 0, 0, 0, Inheritance.NONE)
+        trial = GroupEncoder(self._groups.model, self._info, self._groups.video, self._groups.device, None)
+        return trial.encode(frames, place, self._initial, self._scratch, how, lambda *_: None).report
+
     def encode(self, units: Iterator[list[Sequence[Frame]]], output: Output, observer: Observer) -> None:
         """Encode to `output`, from where it stands. units: the frames of each, by group, from the first one on."""
         state = self._resumed_state(output)
-        pace = _Pace(self._info, self._decision, output.writer.frames, observer)
+        pace = Pace(self._info, self._decision, output.writer.frames, observer)
         number, done = 0, output.writer.groups
         for unit in units:
             number += len(unit)
@@ -76,7 +109,7 @@ class ChainEncoder:
         return places
 
     def _unit(
-        self, unit: list[Sequence[Frame]], places: list[Place], state: State, pace: _Pace, output: Output
+        self, unit: list[Sequence[Frame]], places: list[Place], state: State, pace: Pace, output: Output
     ) -> list[Encoded]:
         """Train and write one unit. state: after the group before it."""
         first, frames = places[0], sum(map(len, unit))
@@ -112,7 +145,7 @@ class ChainEncoder:
         return state
 
 
-class _Pace:
+class Pace:
     """Tells the observer how far an encode is."""
 
     def __init__(self, info: VideoInfo, decision: Decision, frames_before: int, observer: Observer) -> None:

@@ -24,24 +24,24 @@ from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.device import choose_device
 from nvcodec.encode import jobs
 from nvcodec.encode.chain import ChainEncoder, beginning
+from nvcodec.encode.engine import Engine
+from nvcodec.encode.frame_chain import FrameChainEncoder
 from nvcodec.encode.group import GroupEncoder, Place
 from nvcodec.encode.layout import Division, Layout, by_layout, find_layout
 from nvcodec.encode.output import Output
-from nvcodec.encode.plan import Decision, build_model, decide, divide, video_record
+from nvcodec.encode.plan import Decision, build_frame_model, build_model, decide, divide, video_record
 from nvcodec.encode.report import EncodeReport, GroupReport, Observer, Plan, Scan, silent
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import DeviceError, SourceError, UsageError
 from nvcodec.media.base import Source
 from nvcodec.media.source import open_source
 from nvcodec.metrics import bpp, mean
-from nvcodec.models.base import Backbone
 from nvcodec.training.search import TYPICAL_COST
 from nvcodec.video import Frame, VideoInfo
 
 PROBE_BPP = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # what networks are sized for when a PSNR is asked for
 PROBE_PART = 3  # a probe has this part of the first group's iterations
 PROBE_HEADROOM = 1.0  # dB that the rest of the iterations are trusted to bring
-TIMED_STEPS = 3
 
 _Unit = list[Sequence[Frame]]  # frames by group
 
@@ -136,17 +136,16 @@ class _Run:
             if not ahead:
                 raise SourceError(f"{self.source_name} has no frames from {self.settings.start} on")
             decision = self._decide(ahead[0][0], output)
-            model, record = build_model(self.settings, decision, self.info)
-            plan = self._plan(decision, model, ahead[0][0])
+            engine = self._engine(decision)
+            plan = self._plan(decision, engine, ahead[0][0])
             self.observer(plan)
             if not output.writer.bytes_written:
-                self._start_file(output, record)
+                self._start_file(output, engine.record)
             if self.settings.chains > 1:
                 ahead.clear()
                 jobs.encode_chains(self.source_name, self.settings, decision, output, self.observer)
             else:
-                chain = ChainEncoder(model, record, self.info, self.device, self.settings, decision)
-                chain.encode(_given(ahead, units), output, self.observer)
+                engine.encode(_given(ahead, units), output, self.observer)
             output.finish()
         except BaseException:
             output.leave()
@@ -210,14 +209,19 @@ class _Run:
         place = Place(0, 0, 0, 0, Inheritance.NONE)
         return encoder.encode(frames, place, base, start, how, lambda *_: None).report
 
-    def _plan(self, decision: Decision, model: Backbone, first: Sequence[Frame]) -> Plan:
+    def _engine(self, decision: Decision) -> Engine:
+        """What makes the groups of the network that was decided on."""
+        if decision.network.frames:
+            frame_model, record = build_frame_model(self.settings, decision, self.info)
+            return FrameChainEncoder(frame_model, record, self.info, self.device, self.settings, decision)
+        model, record = build_model(self.settings, decision, self.info)
+        return ChainEncoder(model, record, self.info, self.device, self.settings, decision)
+
+    def _plan(self, decision: Decision, engine: Engine, first: Sequence[Frame]) -> Plan:
         """What it will cost; the time from a few steps on the first group."""
-        self._probe(replace(decision, steps_first=1), first)  # the first step of a process takes longer than others
-        timed = self._probe(replace(decision, steps_first=TIMED_STEPS), first)
-        per_step = timed.seconds_training / TIMED_STEPS
-        per_group = timed.seconds_coding + timed.seconds_checking
+        per_step, per_group = engine.pace(first)
         asked_rate = self.settings.lam is None and self.settings.psnr is None
-        steps = decision.steps
+        steps = engine.steps
         if steps is not None and self.settings.psnr is not None:
             steps = round(steps * TYPICAL_COST)
         jobs_used = max(1, min(self.settings.jobs, self.settings.chains))
@@ -233,7 +237,7 @@ class _Run:
             steps_first=decision.steps_first,
             steps_next=decision.steps_next,
             steps=steps,
-            bpp=decision.expected_bpp(self.pixels) if asked_rate else None,
+            bpp=engine.expected_bpp if asked_rate else None,
             seconds=None if steps is None else (steps * per_step + (decision.groups or 0) * per_group) / jobs_used,
             device=str(self.device),
             notes=self._notes(),

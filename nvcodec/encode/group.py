@@ -133,7 +133,7 @@ class GroupEncoder:
         _check_integers(state, parameters, place.number)
         record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
         meter = PsnrMeter(self.info.peak)
-        rows = [self._compare(meter, frames[t], planes[t]) for t in range(len(frames))]
+        rows = [compare(meter, frames[t], planes[t], self.info, self.device) for t in range(len(frames))]
         checking = time.perf_counter() - began
 
         sizes = {section.kind.name.lower(): len(section.data) for section in record.sections}
@@ -172,13 +172,14 @@ class GroupEncoder:
         for places in parts(len(frames), settings):
             shown = self.model.assemble(pictures(self.model, trained.weights, places, self.mask))
             for t, planes in zip(places, split_planes(from_rgb(shown, self.info), self.info), strict=True):
-                self._compare(meter, frames[t], planes)
+                compare(meter, frames[t], planes, self.info, self.device)
         return meter.rgb_mean_over_frames()
 
-    def _compare(self, meter: PsnrMeter, frame: Frame, planes: tuple[Plane, ...]) -> float:
-        """RGB PSNR of one frame, which is added to the meter."""
-        pair = [to_rgb(stack_planes([f], self.device), self.info)[0].cpu().numpy() for f in (frame, Frame(planes, 0))]
-        return meter.add((pair[0], pair[1]), (frame.planes, planes)).rgb
+
+def compare(meter: PsnrMeter, frame: Frame, planes: tuple[Plane, ...], info: VideoInfo, device: torch.device) -> float:
+    """RGB PSNR of `planes`, which were decoded, against one frame; both are added to the meter."""
+    pair = [to_rgb(stack_planes([f], device), info)[0].cpu().numpy() for f in (frame, Frame(planes, 0))]
+    return meter.add((pair[0], pair[1]), (frame.planes, planes)).rgb
 
 
 class _Target:

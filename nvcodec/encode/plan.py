@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nvcodec.bitstream import chunks
 from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
-from nvcodec.bitstream.registry import Origin, TensorKind, model_entry, model_named
+from nvcodec.bitstream.registry import Exactness, Origin, TensorKind, model_named
 from nvcodec.encode.layout import Division, Layout, census, division
 from nvcodec.encode.networks import network_named
 from nvcodec.encode.networks.base import Network
+from nvcodec.encode.networks.mc import PRIOR
 from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings, flag
 from nvcodec.errors import LimitError, MalformedError, UsageError
 from nvcodec.limits import MAX_PARAMETERS
-from nvcodec.models.base import Backbone, create
+from nvcodec.models.base import Backbone, create, create_frame_model
+from nvcodec.models.base import TensorSpec as Coded
+from nvcodec.models.mc import Mc, McConfig
 from nvcodec.planning.sizing import Census, Size, expected_bits, largest_width
 from nvcodec.training.presets import Training, check_preset
 from nvcodec.training.settings import FitSettings
@@ -21,6 +25,13 @@ from nvcodec.video import VideoInfo
 
 DEFAULT_BPP = 0.3
 GROUP_OVERHEAD = chunks.OVERHEAD + 45  # bytes of a group that are not residuals, about
+FOR_WEIGHTS = (
+    "width",
+    "parameters",
+    "prune",
+    "share",
+    "monolithic",
+)  # settings that a model of coded frames does not have
 FILE_OVERHEAD = 300  # bytes of a file that are not groups, about
 
 
@@ -119,7 +130,8 @@ def size_of(network: Network, values: tuple[int, ...], info: VideoInfo) -> Size:
 
     MalformedError where there is no such network, LimitError where it is too large.
     """
-    tensors = create(network.name, values, info.height, info.width).tensors
+    make = create_frame_model if network.frames else create
+    tensors = make(network.name, values, info.height, info.width).tensors
     size = Size(
         total=sum(t.size for t in tensors),
         moving=sum(t.size for t in tensors if network.moves(t)),
@@ -215,16 +227,32 @@ def _check_options(network: Network, settings: EncodeSettings) -> None:
         if getattr(settings, name) is not None and name not in network.options:
             have = ", ".join(flag(n) for n in NETWORK_OPTIONS if n in network.options) or "none such"
             raise UsageError(f"{network.name} has no option {flag(name)}; of its own it has {have}")
+    if network.frames:
+        for name in FOR_WEIGHTS:
+            if getattr(settings, name) != getattr(EncodeSettings, name):
+                raise UsageError(f"{network.name} has no option {flag(name)}, which is for weights that are fitted")
 
 
 def build_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -> tuple[Backbone, ModelRecord]:
     """The network and its record."""
     entry = model_named(settings.model)
     values = decision.values
-    model = create(model_entry(entry.id).name, values, info.height, info.width)
-    tensors = tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in model.tensors)
+    model = create(entry.name, values, info.height, info.width)
     origin = Origin.ZERO if settings.prune else Origin.RANDOM
-    return model, ModelRecord(0, entry.id, settings.seed, values, tensors, origin=origin)
+    return model, ModelRecord(0, entry.id, settings.seed, values, _declared(model.tensors), origin=origin)
+
+
+def build_frame_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -> tuple[Mc, ModelRecord]:
+    """The same of a model of coded frames."""
+    entry = model_named(settings.model)
+    model = Mc(McConfig(*decision.values), info.height, info.width)
+    return model, ModelRecord(
+        0, entry.id, settings.seed, decision.values, (), Exactness.EXACT, Origin.PRIOR, prior=PRIOR
+    )
+
+
+def _declared(tensors: Sequence[Coded]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(TensorKind(t.kind), t.shape) for t in tensors)
 
 
 def video_record(info: VideoInfo) -> VideoRecord:

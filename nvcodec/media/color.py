@@ -122,6 +122,19 @@ def from_rgb(rgb: Tensor, info: VideoInfo) -> list[Tensor]:
     return [luma, *(_code(_mix(row, small), c_offset, c_span, info) for row in rows[1:])]
 
 
+def rgb_differences(info: VideoInfo) -> Rows:
+    """Rows that turn small differences of the three planes, in code values, into those of R, G and B in [0, 1].
+
+    Of gray only the first column is of use.
+    """
+    (_, span), (_, c_span) = _scales(info)
+    if info.chroma is Chroma.GRAY:
+        return ((1 / span, 0.0, 0.0),) * 3
+    if info.is_rgb:
+        return ((0.0, 0.0, 1 / span), (1 / span, 0.0, 0.0), (0.0, 1 / span, 0.0))
+    return tuple((y / span, u / c_span, v / c_span) for y, u, v in _inverse(working_matrix(info)))
+
+
 def _code(value: Tensor, offset: float, span: float, info: VideoInfo) -> Tensor:
     """Real values to code values."""
     code = torch.floor(value * span + (offset + 0.5)).clamp_(0.0, float(info.peak))

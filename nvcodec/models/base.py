@@ -12,11 +12,15 @@ can take as many at a time as memory and caches like:
     assemble(prediction)             -> (T, 3, H, W)            all cells of some frames
     arrange(frames)                  -> (cells, T, 3, h, w)     the inverse: training targets
     mask()                           -> (cells, 1, 1, h, w)     1 where a cell's sample lies in the picture, else 0
+
+A frame model has frames of their own in the file beside the network of a group: latents, from which the network, with
+frames that were decoded before, makes a picture. It never sees a symbol; it asks a `Coder` for values and tells it what
+it expects of them, so that encoder and decoder go through it in the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,9 +77,55 @@ class Backbone(Protocol):
         """(cells, 1, 1, h, w) float32: 1 inside of the picture, 0 outside."""
 
 
+Weights = Mapping[str, Tensor]
+"""Of a frame model: float32 tensors by the names in its `tensors`."""
+
+Coder = Callable[[str, int, Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
+"""code(name, stride, cells, location, scale, step) -> values
+
+Codes, or decodes, one pass: the values of `cells`, (h, w) bool, of what is called `name`, of every stride-th row and
+column of it. Gives those values, as float32, and 0 elsewhere, (N, C, h, w) as location and scale are. location: in
+activation units (`integer.UNIT`) of the value times its step, or, without a step, in 1 / 64 of the value. scale: half
+the log2 of the Laplace scale of the same in activation units.
+"""
+
+
+class FrameModel(Protocol):
+    """A network for frames that are coded one by one, of one size, exact on every device. Stateless.
+
+    A picture is (1, 6, h, w) at half size and a prediction (1, 12, h, w), as in `models.motion` and `models.mc`.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+    longest: int  # frames of a group, at most
+    levels: tuple[int, ...]  # of latents: log2 of their cell in luma samples, coarsest first
+
+    def check(self, weights: Weights) -> None:
+        """MalformedError where what `picture` and `displacements` compute with these weights would not be exact."""
+
+    def steps(self, weights: Weights, intra: bool, quality: int) -> list[Tensor]:
+        """The step of the latents of each level, scalars. quality: their index, 0..63."""
+
+    def picture(
+        self,
+        weights: Weights,
+        steps: Sequence[Tensor],
+        prediction: Tensor | None,
+        code: Coder,
+        *,
+        levels: Collection[int],
+    ) -> Tensor:
+        """A picture, not clamped, from its prediction, None for none. levels: those whose latents are coded."""
+
+    def displacements(self, weights: Weights, names: Sequence[str], code: Coder) -> list[Tensor]:
+        """A field of displacements for each name, (1, 2, rows, columns), x and y in quarter samples."""
+
+
 Factory = Callable[[tuple[int, ...], int, int], Backbone]
+FrameFactory = Callable[[tuple[int, ...], int, int], FrameModel]
 
 _FACTORIES: dict[str, Factory] = {}
+_FRAME_FACTORIES: dict[str, FrameFactory] = {}
 
 
 def register(name: str) -> Callable[[Factory], Factory]:
@@ -84,6 +134,17 @@ def register(name: str) -> Callable[[Factory], Factory]:
     def add(factory: Factory) -> Factory:
         assert name not in _FACTORIES
         _FACTORIES[name] = factory
+        return factory
+
+    return add
+
+
+def register_frames(name: str) -> Callable[[FrameFactory], FrameFactory]:
+    """Decorator: the same for a frame model."""
+
+    def add(factory: FrameFactory) -> FrameFactory:
+        assert name not in _FRAME_FACTORIES
+        _FRAME_FACTORIES[name] = factory
         return factory
 
     return add
@@ -99,6 +160,15 @@ def create(name: str, values: Sequence[int], height: int, width: int) -> Backbon
     if name not in _FACTORIES:
         raise FeatureError(f"this release has no model '{name}'")
     return _FACTORIES[name](tuple(values), height, width)
+
+
+def create_frame_model(name: str, values: Sequence[int], height: int, width: int) -> FrameModel:
+    """As `create`, for a frame model; LimitError for one whose layers are too large."""
+    from nvcodec.models import mc  # noqa: F401  (registers itself)
+
+    if name not in _FRAME_FACTORIES:
+        raise FeatureError(f"this release has no model '{name}' of coded frames")
+    return _FRAME_FACTORIES[name](tuple(values), height, width)
 
 
 def require(condition: bool, message: str) -> None:

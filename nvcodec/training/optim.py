@@ -39,7 +39,8 @@ class Optimizer:
     matrices are, convolutions as (out, rest). own: of each the elements that move, 1 or 0, None for all. State is kept
     for one fit only: every group starts afresh, so a resumed encode goes on with the same bits.
     `gains`, after a step: how many units of update one unit of gradient became, before the learning rate; what a
-    proximal step has to be multiplied with. A number for a matrix of Muon's, a value per element for Adam.
+    proximal step has to be multiplied with. One number for a matrix of Muon's, a value per element for Adam. All
+    stay on the parameters' device, so that a step waits for nothing.
     """
 
     def __init__(
@@ -83,13 +84,10 @@ class Optimizer:
     def _muon(self, i: int, grad: Tensor) -> Tensor:
         first = self.first[i].mul_(self.momentum).add_(grad)
         nesterov = grad.add(first, alpha=self.momentum).flatten(1)
-        norm = nesterov.norm().item()
-        if norm == 0:
-            self.gains[i] = 0.0
-            return torch.zeros_like(grad)
-        update = orthogonalise(nesterov)
-        update = update * math.sqrt(max(update.shape))
-        self.gains[i] = update.norm().item() / (norm * (1 - self.momentum))
+        norm = nesterov.norm().double()
+        update = orthogonalise(nesterov) * math.sqrt(max(nesterov.shape))
+        gain = update.norm().double() / (norm * (1 - self.momentum))
+        self.gains[i] = torch.where(norm > 0, gain, 0.0)
         return update.view_as(grad)
 
     def _adam(self, i: int, grad: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ def main() -> int:
                         out.write(y4m_header(item))
                     continue
                 record = item.record
-                verdict = "same" if item.hash_matches else "near" if item.means_match else "WRONG"
+                near = item.means_match and record.model.exactness == 0
+                verdict = "same" if item.hash_matches else "near" if near else "WRONG"
                 good &= verdict != "WRONG"
                 print(
                     f"group {record.number} chain {record.chain} inherits {record.inheritance} frames "

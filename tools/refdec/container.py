@@ -15,7 +15,9 @@ MAGIC = bytes.fromhex("9d4e56430d0a1a0a")
 LENGTH_CAPS = {b"META": 2**16, b"MODL": 2**16, b"WNDW": 2**29, b"GRUP": 2**29, b"INDX": 2**26}
 FIXED_LENGTHS = {b"VIDI": 44, b"FEND": 16}
 ANCILLARY = (b"META", b"INDX")
-MODEL_FIELDS = {1: 8, 2: 13, 3: 11, 4: 14}  # model id -> number of configuration values
+MODEL_FIELDS = {1: 8, 2: 13, 3: 11, 4: 14, 5: 7}  # model id -> number of configuration values
+MC = 5  # the model id of coded frames
+RANDOM, ZERO, PRIOR = range(3)  # origins
 NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS = range(4)  # inheritance
 
 
@@ -115,13 +117,14 @@ class Video:
 
 @dataclass
 class Model:
-    """Section 6. tensors: (kind, shape) in order."""
+    """Section 6. tensors: (kind, shape) in order; none of model 5."""
 
     index: int
     id: int
     exactness: int
     origin: int
     seed: int
+    prior: bytes
     config: list[int]
     tensors: list[tuple[int, tuple[int, ...]]]
 
@@ -164,7 +167,7 @@ def parse_file_header(data: bytes) -> None:
     need(len(data) >= 28, "the file ends within its header", "truncated")
     major, minor, reserved, incompatible, _, _, crc = struct.unpack("<BBHIIII", data[8:28])
     need(zlib.crc32(data[:24]) == crc, "file header", "checksum")
-    need((major, minor) == (0, 2), f"version {major}.{minor}", "version")
+    need((major, minor) == (0, 3), f"version {major}.{minor}", "version")
     need(reserved == 0, "file header: reserved bits are set")
     need(incompatible == 0, "unknown incompatible features", "feature")
 
@@ -218,22 +221,24 @@ def parse_model(data: bytes) -> Model:
     index, id_, exactness = c.u8(), c.u16(), c.u8()
     need(exactness <= 1, f"exactness class {exactness}", "feature")
     origin = c.u8()
-    need(origin <= 1, f"origin {origin}", "feature")
+    need(origin <= PRIOR, f"origin {origin}", "feature")
     seed = c.u32()
+    prior = c.take(8) if origin == PRIOR else b""
     need(id_ in MODEL_FIELDS, f"model id {id_}", "feature")
+    need(exactness == (id_ == MC), "a class that the model has not")
     need(c.uvarint() == MODEL_FIELDS[id_], "the number of configuration values")
     config = [c.uvarint() for _ in range(MODEL_FIELDS[id_])]
     tensors, total = [], 0
-    for _ in range(c.uvarint(1024)):
+    for _ in range(0 if id_ == MC else c.uvarint(1024)):
         kind = c.u8()
         need(kind <= 1, f"tensor kind {kind}", "feature")
         shape = tuple(c.uvarint(2**26) for _ in range(cap(c.u8(), 4, "tensor rank")))
         need(len(shape) > 0 and min(shape) > 0, "a tensor of rank 0 or with an empty axis")
         total = cap(total + math.prod(shape), 2**26, "parameters")
         tensors.append((kind, shape))
-    need(len(tensors) > 0, "a model without tensors")
+    need(len(tensors) > 0 or id_ == MC, "a model without tensors")
     c.done()
-    return Model(index, id_, exactness, origin, seed, config, tensors)
+    return Model(index, id_, exactness, origin, seed, prior, config, tensors)
 
 
 def parse_sections(c: Cursor) -> dict[int, bytes]:
@@ -241,7 +246,7 @@ def parse_sections(c: Cursor) -> dict[int, bytes]:
     sections: dict[int, bytes] = {}
     for _ in range(c.uvarint(4)):
         kind = c.u8()
-        need(1 <= kind <= 5, f"section kind {kind}", "feature")
+        need(1 <= kind <= 6, f"section kind {kind}", "feature")
         need(kind > max(sections, default=0), "sections are repeated or out of order")
         sections[kind] = c.take(c.uvarint())
     c.done()
@@ -257,6 +262,7 @@ def parse_window(data: bytes, models: dict[int, Model]) -> Window:
     need(shared > 0, "a window that shares nothing")
     sections = parse_sections(c)
     need(model_index in models, f"model {model_index} is not defined")
+    need(models[model_index].id != MC, "a window of model 5")
     return Window(first_group, groups, models[model_index], shared, sections)
 
 

@@ -1,4 +1,4 @@
-"""A file to groups of frames: sections 7, 11, 12 and 17 of the specification."""
+"""A file to groups of frames: sections 7, 11, 12 and 18 of the specification."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import network, zstd
-from .container import NONE, WINDOW, Cursor, Group, Model, Refused, Video, Window, need, read
+from .container import MC, NONE, PREVIOUS, WINDOW, Cursor, Group, Model, Refused, Video, Window, need, read
 from .entropy import Mask, context_classes, decode_integers, update_activity
+from .frames import decode_frames
 from .layers import Picture, Tensors
 from .masks import decode_masks
+from .mc import Mc
 from .network import Network
 
-STEPS, TABLES, SYMBOLS, BLOBS, MASK = 1, 2, 3, 4, 5
+STEPS, TABLES, SYMBOLS, BLOBS, MASK, FRAMES = range(1, 7)
 STORED, ZSTD, LZMA = 0, 1, 2
 LZMA_FILTER = {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 20, "lc": 3, "lp": 0, "pb": 0}
 
@@ -63,7 +65,7 @@ class Decoded:
 
 def initial_state(tensors: Tensors, model: Model) -> State:
     """Section 12.1."""
-    integers = network.initial_integers(tensors, model.seed, model.origin)
+    integers = network.initial_integers(tensors, model)
     floats = [np.zeros(shape, np.uint32) for kind, shape, _ in tensors if kind == 1]
     return State(integers, [0] * len(integers), [np.zeros(q.shape, np.int64) for q in integers], floats)
 
@@ -117,17 +119,29 @@ def apply_window(initial: State, record: Window) -> OpenWindow:
     return OpenWindow(record, state, shared, mask_codings)
 
 
+def check_sections(group: Group) -> None:
+    """Section 7.4, but for BLOBS."""
+    frames, sections = group.model.id == MC, group.sections
+    need((TABLES in sections) == (SYMBOLS in sections), "a section is missing")
+    need(frames or TABLES in sections, "a section is missing")
+    need(MASK not in sections, "the section MASK has no tensor to fill")
+    need((FRAMES in sections) == frames, "the section FRAMES is missing, or not of this model")
+    need(not frames or STEPS not in sections, "the section STEPS with a model that has none")
+    need(frames or STEPS in sections or group.inheritance != NONE, "the section STEPS is missing")
+
+
 def apply(base: State, group: Group, shared: list[Mask] | None) -> State:
     """The state after a group (section 12.2); shared: the masks of its window."""
     fresh = group.inheritance in (NONE, WINDOW)
     sections = group.sections
-    need(TABLES in sections and SYMBOLS in sections, "a section is missing")
-    need(MASK not in sections, "the section MASK has no tensor to fill")
-    need(STEPS in sections or group.inheritance != NONE, "the section STEPS is missing")
+    check_sections(group)
     steps = new_steps(base, sections[STEPS]) if STEPS in sections else base.steps
     coded = [~mask for mask in shared] if shared is not None else [np.ones(q.shape, np.bool_) for q in base.integers]
     classes = [None if fresh else context_classes(a) for a in base.activity]
-    residuals, codings = decode_integers(coded, classes, sections[TABLES], sections[SYMBOLS])
+    residuals = [np.zeros(q.shape, np.int32) for q in base.integers]
+    codings: list[int | None] = [None] * len(residuals)
+    if TABLES in sections:
+        residuals, codings = decode_integers(coded, classes, sections[TABLES], sections[SYMBOLS])
     integers = add(base.integers, residuals)
     activity = [update_activity(a, r) for a, r in zip(base.activity, residuals, strict=True)]
     floats, coding = base.floats, None
@@ -172,6 +186,7 @@ def decode(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Vid
     networks: dict[int, Network] = {}
     state: State | None = None
     window: OpenWindow | None = None
+    carried: Picture | None = None  # the last frame of a group of model 5
     for group in records:
         assert isinstance(group, Group)
         if group.number < first:
@@ -193,11 +208,19 @@ def decode(data: bytes, start: int = 0, stop: int | None = None) -> Iterator[Vid
             base = window.state
         assert base is not None
         state = apply(base, group, window.shared if window else None)
-        if group.first_frame + len(group.pts) > start:
-            values = weights(tensors, state)
-            frames = [network.to_planes(n.rgb(video, values, t), video) for t in range(len(group.pts))]
+        shown = group.first_frame + len(group.pts) > start
+        if isinstance(n, Mc):
+            carried = carried if group.inheritance == PREVIOUS else None
+            values = n.weights(state.integers)
+            frames = decode_frames(n, values, group.sections[FRAMES], len(group.pts), carried, video)
+            carried = frames[-1]
+        elif shown:
+            real = weights(tensors, state)
+            frames = [network.to_planes(n.rgb(video, real, t), video) for t in range(len(group.pts))]
+        if shown:
+            same = network.pixel_hash(frames) == group.pixel_hash
             near = all(abs(a - b) <= 8 for a, b in zip(network.plane_means(frames), group.means, strict=True))
-            yield Decoded(group, window, state, frames, network.pixel_hash(frames) == group.pixel_hash, near)
+            yield Decoded(group, window, state, frames, same, near)
 
 
 def access_point(data: bytes, frame: int) -> int:

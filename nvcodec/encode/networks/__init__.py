@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from nvcodec.encode.networks.base import Network
 from nvcodec.encode.networks.framewise import FAMILY
+from nvcodec.encode.networks.mc import McNetwork
 from nvcodec.encode.networks.nirvana import NirvanaNetwork
 from nvcodec.errors import UsageError
 
-NETWORKS: dict[str, Network] = {network.name: network for network in (NirvanaNetwork(), *FAMILY)}
+NETWORKS: dict[str, Network] = {network.name: network for network in (NirvanaNetwork(), *FAMILY, McNetwork())}
 
 
 def network_named(name: str) -> Network:

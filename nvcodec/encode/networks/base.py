@@ -19,6 +19,10 @@ class Network(Protocol):
         """As in the registry."""
 
     @property
+    def frames(self) -> bool:
+        """Whether it has coded frames, which make a file differently (encode.frame_chain)."""
+
+    @property
     def options(self) -> frozenset[str]:
         """The settings that it has, of those that only some models have (settings.NETWORK_OPTIONS)."""
 

@@ -45,6 +45,7 @@ class FrameWiseNetwork:
     configure: Callable[[int, int, tuple[int, ...]], tuple[int, ...]]
     options: frozenset[str] = frozenset({"chunk"})
     least_width: int = 1
+    frames: bool = False
 
     def training(self, preset: str) -> Training:
         """How it is trained under a preset."""

@@ -47,6 +47,7 @@ class NirvanaNetwork:
     """Patch volumes of a group; its last linear layer is the dictionary that groups share."""
 
     name = "nirvana"
+    frames = False
     options = frozenset({"patch", "depth", "channels", "block_channels", "conv"})
     least_width = 4
     costs = BitCosts()

@@ -1,0 +1,94 @@
+"""The section FRAMES of a group: how each frame is coded, then the symbols of all of them.
+
+    quality u8 | uvarint count | count x offset u8
+    for each frame, in coding order:  flags u8 | quality u8, where flag 4 is set
+    to the end of the section:        symbols, one stream of `entropy.rans`
+
+    flag 0        intra: decoded from itself alone
+    flags 1 to 3  the latents of the first, second, third level, coarsest first, are coded; the others are 0
+    flag 4        the frame has a quality index of its own
+    flags 5 to 7  reserved, 0
+
+A frame without a quality of its own has that of the section plus the offset of its depth in the hierarchy, at most 63;
+depths beyond the last offset have that one, and without offsets it is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nvcodec.bitstream.fields import Cursor, require, uvarint
+
+QUALITIES = 64  # indices
+LEVELS = 3
+MAX_OFFSETS = 16  # more than the depths of the longest group
+
+_INTRA, _OWN_QUALITY = 1, 1 << 1 + LEVELS
+_KNOWN = (_OWN_QUALITY << 1) - 1
+
+
+@dataclass(frozen=True)
+class CodedFrame:
+    """How one frame is coded. levels: whether its latents are coded, of each level, coarsest first. quality: its own,
+    None where it is that of its depth."""
+
+    intra: bool
+    levels: tuple[bool, ...] = (True,) * LEVELS
+    quality: int | None = None
+
+    def pack(self) -> bytes:
+        """One byte or two."""
+        flags = self.intra * _INTRA | (self.quality is not None) * _OWN_QUALITY
+        flags |= sum(coded << 1 + level for level, coded in enumerate(self.levels))
+        return bytes([flags] if self.quality is None else [flags, self.quality])
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> CodedFrame:
+        """The next one or two bytes."""
+        flags = cursor.u8("flags of a frame")
+        require(flags & ~_KNOWN == 0, f"{cursor.name}: reserved flags of a frame are set")
+        quality = cursor.u8("quality of a frame") if flags & _OWN_QUALITY else None
+        return cls(bool(flags & _INTRA), tuple(bool(flags >> 1 + level & 1) for level in range(LEVELS)), quality)
+
+
+@dataclass(frozen=True)
+class FramesSection:
+    """What the section holds. frames: in coding order. stream: the symbols."""
+
+    quality: int
+    offsets: tuple[int, ...]
+    frames: tuple[CodedFrame, ...]
+    stream: bytes
+
+    def quality_of(self, place: int, depth: int) -> int:
+        """The quality index of the frame at a place of the coding order, of that depth."""
+        own = self.frames[place].quality
+        if own is not None:
+            return own
+        offset = self.offsets[min(depth, len(self.offsets) - 1)] if self.offsets else 0
+        return min(self.quality + offset, QUALITIES - 1)
+
+    def validate(self, name: str) -> None:
+        """Refuse indices out of range."""
+        require(len(self.offsets) <= MAX_OFFSETS, f"{name}: {len(self.offsets)} offsets, over {MAX_OFFSETS}")
+        require(all(0 <= offset < 256 for offset in self.offsets), f"{name}: an offset is not in 0..255")
+        for quality in (self.quality, *(f.quality for f in self.frames if f.quality is not None)):
+            require(0 <= quality < QUALITIES, f"{name}: quality {quality} is not in 0..{QUALITIES - 1}")
+        require(all(len(frame.levels) == LEVELS for frame in self.frames), f"{name}: not {LEVELS} levels")
+
+    def pack(self) -> bytes:
+        """The bytes of the section."""
+        self.validate("frames")
+        head = bytes([self.quality]) + uvarint(len(self.offsets)) + bytes(self.offsets)
+        return head + b"".join(frame.pack() for frame in self.frames) + self.stream
+
+    @classmethod
+    def unpack(cls, data: bytes, count: int, name: str = "frames") -> FramesSection:
+        """From the bytes of the section of a group of `count` frames. `name` begins every error message."""
+        cursor = Cursor(data, name)
+        quality = cursor.u8("quality")
+        offsets = tuple(cursor.take(cursor.uvarint("count of offsets"), "offsets"))
+        frames = tuple(CodedFrame.read(cursor) for _ in range(count))
+        section = cls(quality, offsets, frames, cursor.take(cursor.remaining, "symbols"))
+        section.validate(name)
+        return section

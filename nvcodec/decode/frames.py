@@ -1,0 +1,133 @@
+"""Coded frames to planes: the section FRAMES of a group through a frame model, in the order of the hierarchy.
+
+A frame is predicted from others as they are shown, rounded and cropped, so that a decoder can go on from pictures that
+it has given away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from nvcodec.bitstream.frames import FramesSection
+from nvcodec.bitstream.group_records import GroupRecord
+from nvcodec.bitstream.registry import SectionKind
+from nvcodec.decode.pictures import Planes, to_picture, to_planes
+from nvcodec.decode.state import State
+from nvcodec.decode.symbols import Reader
+from nvcodec.errors import MalformedError
+from nvcodec.models.base import Coder, FrameModel, Weights
+from nvcodec.models.hierarchy import CARRIED, coding_order
+from nvcodec.models.integer import EXACT
+from nvcodec.models.motion import Reference, predict
+from nvcodec.video import VideoInfo
+
+FIELDS = ("flow0", "flow1")  # displacements of the first and the second reference
+KEPT = 4  # interpolated references, of the few that the hierarchy goes back to
+KEPT_VALUES = 1 << 28  # of all of them together, unless two take more
+
+
+def named_weights(model: FrameModel, state: State, device: torch.device) -> dict[str, Tensor]:
+    """The weights of a frame model by name; its integers are used as they are."""
+    assert not any(state.steps), "step 2 ** 0"
+    return {t.name: w for t, w in zip(model.tensors, state.weights(model.tensors, device), strict=True)}
+
+
+# Not inference mode: models keep masks, and what is made in that mode cannot be trained with.
+@torch.no_grad()
+def decode_frames(
+    model: FrameModel,
+    weights: Weights,
+    payload: bytes,
+    count: int,
+    reference: Planes | None,
+    info: VideoInfo,
+    name: str = "frames",
+) -> list[Planes]:
+    """The planes of the `count` frames of a group in the order of display, from the bytes of its section FRAMES.
+
+    weights: by name, on the device that works; `model.check` has passed them. reference: the last frame of the group
+    before, where this one inherits from it. name: begins every error message. Raises MalformedError where the bytes are
+    not what the format says.
+    """
+    section = FramesSection.unpack(payload, count, name)
+    device = next(iter(weights.values())).device
+    shown: dict[int, Planes] = {} if reference is None else {CARRIED: reference}
+    code = Reader(section.stream, name)
+    references = References(lambda frame: to_picture(shown[frame], info, device), info)
+    for number, place in enumerate(coding_order(count, reference is not None)):
+        coded = section.frames[number]
+        if not place.references and not coded.intra:
+            raise MalformedError(f"{name}: a frame without references is not intra")
+        steps = model.steps(weights, coded.intra, section.quality_of(number, place.depth))
+        levels = [level for level, present in zip(model.levels, coded.levels, strict=True) if present]
+        used = [] if coded.intra else [references[frame] for frame in place.references]
+        picture = code_picture(model, weights, steps, used, levels, code)
+        shown[place.frame] = to_planes(picture, info)
+    code.finish()
+    return [shown[frame] for frame in range(count)]
+
+
+class FrameRenderer:
+    """Decodes groups of coded frames one after the other and carries the last frame of each to the next."""
+
+    def __init__(self, info: VideoInfo, device: torch.device) -> None:
+        self._info = info
+        self._device = device
+        self._carried: tuple[int, Planes] | None = None  # the number of the group that it ends, and the frame
+        self._weights: tuple[State, dict[str, Tensor]] | None = None  # of the last group
+
+    def group(self, model: FrameModel, state: State, record: GroupRecord) -> list[Planes]:
+        """The planes of the frames of a group. state: after it; `model.check` has passed it.
+
+        Raises MalformedError where the section FRAMES is not what the format says, or the group inherits from one that
+        was not the last to be decoded here.
+        """
+        carried, self._carried = self._carried, None
+        if not record.random_access and (carried is None or carried[0] != record.number - 1):
+            raise MalformedError("the group that it inherits from is lost")
+        reference = None if record.random_access or carried is None else carried[1]
+        if self._weights is None or self._weights[0].latents is not state.latents:
+            self._weights = state, named_weights(model, state, self._device)
+        payload, name = record.section(SectionKind.FRAMES), f"group {record.number}: frames"
+        planes = decode_frames(model, self._weights[1], payload, record.frame_count, reference, self._info, name)
+        self._carried = record.number, planes[-1]
+        return planes
+
+
+def code_picture(
+    model: FrameModel,
+    weights: Weights,
+    steps: Sequence[Tensor],
+    references: Sequence[Reference],
+    levels: Sequence[int],
+    code: Coder,
+) -> Tensor:
+    """The picture (1, 6, h, w) of one frame, not clamped, without references for an intra frame: all passes in order.
+
+    The encoder runs the same with its own coder.
+    """
+    prediction = None
+    if references:
+        fields = model.displacements(weights, FIELDS[: len(references)], code)
+        prediction = predict(references, fields, EXACT)
+    return model.picture(weights, steps, prediction, code, levels=levels)
+
+
+class References:
+    """Interpolated references by their frame, made when they are asked for; two or more of those used last are kept."""
+
+    def __init__(self, picture: Callable[[int], Tensor], info: VideoInfo) -> None:
+        """picture: that of a frame, decoded before."""
+        self._picture = picture
+        self._most = max(2, min(KEPT, KEPT_VALUES // (24 * info.width * info.height)))
+        self._kept: dict[int, Reference] = {}
+
+    def __getitem__(self, frame: int) -> Reference:
+        found = self._kept.pop(frame, None) or Reference.of(self._picture(frame))
+        self._kept[frame] = found
+        while len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+        return found

@@ -1,0 +1,231 @@
+"""One group of coded frames: frames to a record, checked by decoding its own bytes."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvcodec.bitstream import chunks
+from nvcodec.bitstream.frames import CodedFrame, FramesSection
+from nvcodec.bitstream.group_records import GroupRecord, Section
+from nvcodec.bitstream.records import VideoRecord
+from nvcodec.bitstream.registry import SectionKind
+from nvcodec.decode import render
+from nvcodec.decode.frames import References, code_picture, decode_frames, named_weights
+from nvcodec.decode.pictures import Planes, to_picture, to_planes
+from nvcodec.decode.state import State
+from nvcodec.encode.group import Place as GroupPlace
+from nvcodec.encode.group import compare
+from nvcodec.encode.report import GroupReport
+from nvcodec.encode.symbols import Writer, stream
+from nvcodec.errors import SelfCheckError
+from nvcodec.media.color import rgb_differences
+from nvcodec.metrics import PsnrMeter, bpp, psnr_from_mse
+from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.mc import Mc
+from nvcodec.models.motion import Reference
+from nvcodec.training.analysis import Analyses
+from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, lambda_of
+from nvcodec.video import Frame, VideoInfo
+
+OFFSETS = (0, 3, 6, 9, 12)  # of quality by depth: what others refer to is worth more
+FEWER = 0.75  # steps of a frame between two others, over those of the depth before
+TOGETHER = 1 << 20  # luma samples that are fitted at a time
+Watch = Callable[[int, float], None]
+"""watch(steps done, mean squared error)"""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Steps of an intra frame, and of one that is predicted from one other."""
+
+    first: int
+    next: int
+
+    def steps(self, depth: int) -> int:
+        """Of a frame at a depth of the hierarchy."""
+        return self.first if depth == 0 else max(min(self.next, 1), round(self.next * FEWER ** (depth - 1)))
+
+    def total(self, frames: int, fresh: bool) -> int:
+        """Of a group."""
+        return sum(self.steps(place.depth) for place in coding_order(frames, not fresh))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedFrames:
+    """A group that is ready to be written, and its last frame as a decoder has it."""
+
+    record: GroupRecord
+    last: Planes
+    report: GroupReport
+
+
+@dataclass(frozen=True, eq=False)
+class _Coded:
+    """One frame: how it is coded, its symbols, and what a decoder makes of it."""
+
+    header: CodedFrame
+    symbols: Writer
+    planes: Planes
+
+
+class FrameGroupEncoder:
+    """Encodes groups of one video with the network that `state` has."""
+
+    def __init__(
+        self, model: Mc, state: State, analysis: Analyses, info: VideoInfo, video: VideoRecord, device: torch.device
+    ) -> None:
+        self.model, self.info, self.video, self.device = model, info, video, device
+        self.weights = named_weights(model, state, device)
+        model.check(self.weights)
+        self._trainer = FrameTrainer(
+            model, self.weights, analysis.to(device), _distortion(info, device), info.width * info.height
+        )
+
+    def encode(
+        self,
+        frames: Sequence[Frame],
+        place: GroupPlace,
+        carried: Planes | None,
+        quality: int,
+        effort: Effort,
+        seed: int,
+        watch: Watch,
+    ) -> EncodedFrames:
+        """Fit, code, decode and compare. carried: the last frame of the group before, None for a random-access group.
+
+        quality: index of the frames of depth 0; seed: of the noise of fitting.
+        """
+        began = time.perf_counter()
+        order = coding_order(len(frames), carried is not None)
+        coded: dict[int, _Coded] = {}
+        shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
+        references = References(lambda frame: to_picture(shown[frame], self.info, self.device), self.info)
+        done, errors = 0, 0.0
+        for together in self._batches(order):
+            depth = together[0].depth
+            own = self._quality(quality, depth)
+            settings = FrameSettings(effort.steps(depth), lambda_of(own), seed=seed + together[0].frame)
+            targets = [to_picture(frames[p.frame].planes, self.info, self.device) for p in together]
+            refs = [[references[r] for r in p.references] for p in together]
+            if depth == 1 and self._begins_anew(targets[0], refs[0], own):
+                refs = [[]]
+            before = done
+
+            def watched(step: int, mse: float, before: int = before, count: int = len(together)) -> None:
+                watch(before + step * count, mse)
+
+            found = self._trainer.fit(targets, refs, own, settings, watched)
+            done += settings.steps * len(together)
+            errors += self._trainer.mse * len(together)
+            for p, latents, column in zip(together, found, refs, strict=True):
+                coded[p.frame] = self._code(latents, column, own)
+                shown[p.frame] = coded[p.frame].planes
+        fitting, began = time.perf_counter() - began, time.perf_counter()
+        in_order = [coded[p.frame] for p in order]
+        headers = tuple(one.header for one in in_order)
+        section = FramesSection(quality, OFFSETS, headers, stream([one.symbols for one in in_order]))
+        record = GroupRecord(
+            number=place.number,
+            chain=place.chain,
+            model=place.model,
+            inheritance=place.inheritance,
+            first_frame=place.first_frame,
+            pts=tuple(frame.pts for frame in frames),
+            pixel_hash=bytes(8),
+            means=(0,) * len(frames[0].planes),
+            sections=(Section(SectionKind.FRAMES, section.pack()),),
+        )
+        coding, began = time.perf_counter() - began, time.perf_counter()
+        planes = self._decoded(record, carried, [coded[n].planes for n in range(len(frames))])
+        record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
+        meter = PsnrMeter(self.info.peak)
+        rows = [compare(meter, frames[t], planes[t], self.info, self.device) for t in range(len(frames))]
+        size = len(record.pack(self.video)) + chunks.OVERHEAD
+        sections = {s.kind.name.lower(): len(s.data) for s in record.sections}
+        bits: dict[str, float] = {}
+        for one in coded.values():
+            for name, cost in one.symbols.bits.items():
+                bits[name] = bits.get(name, 0.0) + cost
+        report = GroupReport(
+            number=place.number,
+            chain=place.chain,
+            random_access=place.random_access,
+            inheritance=place.inheritance.name.lower(),
+            first_frame=place.first_frame,
+            frames=len(frames),
+            psnr=meter.rgb_mean_over_frames(),
+            psnr_frames=tuple(rows),
+            psnr_planes=meter.planes_mean_over_frames(),
+            psnr_training=meter.rgb_mean_over_frames(),
+            psnr_loss=psnr_from_mse(errors / len(frames)),
+            bytes=size,
+            bytes_by_kind={**sections, "headers": size - sum(sections.values())},
+            bits_per_tensor=bits,
+            bpp=bpp(size, len(frames), self.info.width, self.info.height),
+            lam=lambda_of(quality),
+            steps=effort.total(len(frames), place.random_access),
+            seconds_training=fitting,
+            seconds_coding=coding,
+            seconds_checking=time.perf_counter() - began,
+        )
+        return EncodedFrames(record, planes[-1], report)
+
+    def _batches(self, order: Sequence[Place]) -> Iterator[Sequence[Place]]:
+        """Frames that do not refer to each other, at most TOGETHER samples at a time, by depth."""
+        most = max(1, TOGETHER // (self.info.width * self.info.height))
+        for _, level in itertools.groupby(sorted(order, key=lambda p: p.depth), key=lambda p: p.depth):
+            places = list(level)
+            for start in range(0, len(places), most):
+                yield places[start : start + most]
+
+    def _begins_anew(self, target: Tensor, references: Sequence[Reference], quality: int) -> bool:
+        """Whether a frame is better off without what lies before it: there is a cut between."""
+        lam = lambda_of(quality)
+        alone, predicted = (self._trainer.outlook(target, r, quality, lam) for r in ([], references))
+        return alone < predicted
+
+    def _quality(self, quality: int, depth: int) -> int:
+        return FramesSection(quality, OFFSETS, (CodedFrame(False),), b"").quality_of(0, depth)
+
+    @torch.no_grad()
+    def _code(self, latents: FrameLatents, references: Sequence[Reference], quality: int) -> _Coded:
+        """What a decoder makes of a frame's latents."""
+        symbols = Writer(latents.by_name())
+        levels = [level for level in self.model.levels if bool(latents.latents[level].any())]
+        steps = self.model.steps(self.weights, not references, quality)
+        picture = code_picture(self.model, self.weights, steps, references, levels, symbols)
+        header = CodedFrame(not references, tuple(level in levels for level in self.model.levels))
+        return _Coded(header, symbols, to_planes(picture, self.info))
+
+    def _decoded(self, record: GroupRecord, carried: Planes | None, expected: list[Planes]) -> list[Planes]:
+        """The frames, from the record's bytes. SelfCheckError where they are not what was coded."""
+        again = GroupRecord.unpack(record.pack(self.video), self.video)
+        planes = decode_frames(
+            self.model, self.weights, again.section(SectionKind.FRAMES), len(expected), carried, self.info
+        )
+        pairs = zip(itertools.chain(*planes), itertools.chain(*expected), strict=True)
+        if not all(np.array_equal(a, b) for a, b in pairs):
+            raise SelfCheckError(f"group {record.number}: the bytes decode to other frames than were encoded")
+        return planes
+
+
+def _distortion(info: VideoInfo, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """Mean squared error of RGB in [0, 1], of each of N pictures (N, 6, h, w), chroma repeated."""
+    rows = torch.tensor(rgb_differences(info), dtype=torch.float32, device=device)  # (3, 3), of a code value
+    unit = 4 if info.bit_depth == 8 else 1  # in which pictures are
+    height, width = -(-info.height // 2), -(-info.width // 2)
+
+    def distortion(pictures: Tensor, targets: Tensor) -> Tensor:
+        error = (pictures - targets)[:, :, :height, :width] / unit
+        luma, chroma = error[:, :4].unsqueeze(1), error[:, 4:]
+        moved = torch.einsum("rc,nchw->nrhw", rows[:, 1:], chroma).unsqueeze(2)  # (N, 3, 1, h, w)
+        return (rows[:, :1, None, None] * luma + moved).square().mean((1, 2, 3, 4))
+
+    return distortion

@@ -1,0 +1,98 @@
+"""Integer-valued layers, exact on every device: what class X is built on.
+
+Activations, weights and sums are integers held in float32. As long as no partial sum reaches 2 ** 24 in magnitude, each
+addition is exact, so that the order in which a kernel adds does not matter; `check_sums` is the proof for one layer. A
+layer divides its sums by a power of two and rounds them half up.
+
+    activation    1 / 512 a unit, -BOUND..BOUND        weight    1 / 256 a unit        bias    as an activation
+
+In `Smooth` arithmetic, for training, nothing is rounded and everything else is the same: what it computes differs from
+the exact result by roundings alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nvcodec.errors import MalformedError
+
+UNIT = 512  # an activation of 1
+FINE = 256  # a weight of 1
+BOUND = 2047  # of activations
+EXACT_SUMS = 1 << 24
+LEAK = 4  # a negative activation is divided by it
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """exact: values are integers, rounded as the format says. Otherwise they are real, for gradients."""
+
+    exact: bool
+
+    def divide(self, x: Tensor, by: int) -> Tensor:
+        """x / by, rounded half up: by is a power of two and |x| + by / 2 < 2 ** 24."""
+        return torch.add(x, by // 2).mul_(1 / by).floor_() if self.exact else x / by
+
+    def bound(self, x: Tensor) -> Tensor:
+        """Clamped to -BOUND..BOUND."""
+        return x.clamp(-BOUND, BOUND)
+
+    def leak(self, x: Tensor) -> Tensor:
+        """The activation function: x where it is positive, else x / 4; clamped."""
+        if self.exact:
+            return torch.maximum(x, self.divide(x, LEAK)).clamp_(-BOUND, BOUND)
+        return self.bound(functional.leaky_relu(x, 1 / LEAK))
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -> Tensor:
+        """(N, I, h, w) to (N, O, h / stride, w / stride), zeros beyond the picture; a kernel k x k with stride k or 1.
+
+        The sums of the layer over 256, rounded; not clamped.
+        """
+        padding = weight.shape[-1] // 2 if stride == 1 else 0
+        if self.exact:
+            return sums(x, weight, bias * FINE + FINE // 2, stride, padding).mul_(1 / FINE).floor_()
+        return functional.conv2d(x, weight, bias * FINE, stride, padding) / FINE
+
+
+EXACT = Arithmetic(True)
+SMOOTH = Arithmetic(False)
+
+
+def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> Tensor:
+    """A convolution that is exact on every device where no sum of its terms reaches 2 ** 24.
+
+    Off the CPU it is one matrix product: a library may choose an algorithm for convolutions that is not exact.
+    """
+    if x.device.type == "cpu":
+        return functional.conv2d(x, weight, bias, stride, padding)
+    out, _, tall, wide = weight.shape
+    columns = functional.unfold(x, (tall, wide), padding=padding, stride=stride)
+    height = (x.shape[2] + 2 * padding - tall) // stride + 1
+    total = (weight.flatten(1) @ columns).view(x.shape[0], out, height, -1)
+    return total if bias is None else total + bias.view(1, -1, 1, 1)
+
+
+def check_sums(name: str, weight: Tensor, bias: Tensor, reach: int) -> None:
+    """MalformedError unless every sum of a layer stays exact for inputs of magnitude at most `reach`."""
+    rows = weight.to(torch.float64).flatten(1).abs().sum(1) * reach
+    rows += bias.to(torch.float64).abs() * FINE + FINE // 2
+    if rows.numel() and float(rows.max()) >= EXACT_SUMS:
+        raise MalformedError(f"{name}: sums of up to {int(rows.max())} are not exact; they have to stay under 2^24")
+
+
+def log2_fixed(value: int) -> int:
+    """floor(256 log2(value)) of an integer value >= 1, by integers alone: binary digits by repeated squaring."""
+    assert value >= 1
+    whole = value.bit_length() - 1
+    mantissa = (value << 32) >> whole  # 1.0 is 2 ** 32
+    out = whole
+    for _ in range(8):
+        mantissa = (mantissa * mantissa) >> 32
+        digit = mantissa >> 33
+        mantissa >>= digit
+        out = 2 * out + digit
+    return out

@@ -1,0 +1,309 @@
+"""The model `mc`: motion-compensated prediction and latent grids, exact on every device (class X).
+
+A frame is predicted from none, one or two frames that were decoded before, moved by coarse fields of displacement. What
+the prediction lacks comes from three grids of integer latents, at 1/16, 1/8 and 1/4 of the size, that a small network
+turns into a residual. The same trunk gives the location and the scale of the Laplace law of every latent, from what was
+decoded before it: the prediction, coarser grids, and for the second half of a grid's cells (a checkerboard) the first.
+
+Networks are shared by all frames: `intra` without references, `inter` with one or two, `flow` for displacements. All
+arithmetic is that of `models.integer`. Pictures are (1, 6, h, w) at half size, h and w multiples of 8: the four luma
+samples of a 2 x 2 cell in raster order, then Cb and Cr; in quarters of an 8 bit code value, less its middle, -512..511.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nvcodec import limits
+from nvcodec.errors import LimitError
+from nvcodec.models.base import LATENT, Coder, TensorSpec, Weights, register_frames, require
+from nvcodec.models.integer import BOUND, EXACT, UNIT, Arithmetic, check_sums, sums
+from nvcodec.models.motion import CELL
+
+LEVELS = (4, 3, 2)  # of latents, log2 of their cell in luma samples, coarsest first
+QUALITIES = 64  # indices of steps
+LATENT_BOUND = 4095  # of a latent times its step
+FLOW_BOUND = 4095  # of a displacement in quarter samples
+FLOW_UNIT = 64  # activation units a quarter sample, in what the flow network sees
+LATTICE = (4, 2, 1)  # strides in which a field is coded
+PICTURE = 6  # channels
+INTRA, INTER, FLOW = "intra", "inter", "flow"
+
+
+@dataclass(frozen=True)
+class McConfig:
+    """Configuration values in wire order.
+
+    group: the most frames in a group. width: channels of the trunk at 1/16, 1/8 and 1/4 of the size; half: at 1/2;
+    flow: of the flow network; coarse, middle, fine: latents of a cell at 1/16, 1/8 and 1/4.
+    """
+
+    group: int = 16
+    width: int = 32
+    half: int = 24
+    flow: int = 24
+    coarse: int = 16
+    middle: int = 12
+    fine: int = 8
+
+    def __post_init__(self) -> None:
+        require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"mc: group {self.group} is not in 1..4096")
+        for name in ("width", "half", "flow", "coarse", "middle", "fine"):
+            require(1 <= getattr(self, name) <= 256, f"mc: {name} {getattr(self, name)} is not in 1..256")
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """In wire order."""
+        return (self.group, self.width, self.half, self.flow, self.coarse, self.middle, self.fine)
+
+    @property
+    def latents(self) -> dict[int, int]:
+        """Channels of a level."""
+        return dict(zip(LEVELS, (self.coarse, self.middle, self.fine), strict=True))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution: outputs, inputs, kernel, and the magnitude of what comes in."""
+
+    outputs: int
+    inputs: int
+    kernel: int
+    reach: int = BOUND
+
+
+def _network(inter: bool, c: McConfig) -> dict[str, Layer]:
+    """The layers of the intra or the inter network by name, in wire order."""
+    n, half = c.width, c.half
+    out: dict[str, Layer] = {}
+    if inter:
+        out["sense2"] = Layer(n, 2 * PICTURE, 2)
+        out["sense3"] = Layer(n, n, 2)
+        out["sense4"] = Layer(n, n, 2)
+    for level, channels in c.latents.items():
+        out[f"base{level}"] = Layer(n, n, 1)
+        out[f"near{level}"] = Layer(n, channels, 3, LATENT_BOUND)
+        out[f"mid{level}"] = Layer(n, n, 1)
+        out[f"first{level}"] = Layer(2 * channels, n, 1)
+        out[f"second{level}"] = Layer(2 * channels, n, 1)
+        out[f"latent{level}"] = Layer(n, channels, 3, LATENT_BOUND)
+        if level < LEVELS[0]:
+            out[f"mix{level}"] = Layer(n, n, 3)
+        out[f"up{level}"] = Layer(4 * (half if level == LEVELS[-1] else n), n, 1)
+    if inter:
+        out["sense1"] = Layer(half, 2 * PICTURE, 3)
+    out["last"] = Layer(half, half, 1)
+    out["picture"] = Layer(PICTURE, half, 3)
+    return out
+
+
+def _flow_network(c: McConfig) -> dict[str, Layer]:
+    return {"near": Layer(c.flow, 9, 5), "mid": Layer(c.flow, c.flow, 1), "out": Layer(4, c.flow, 1)}
+
+
+class Mc:
+    """The networks of one configuration, for frames of height x width luma samples. Stateless.
+
+    tensors: in wire order. layers: what is known of the convolutions, by the part of their tensors' names before the
+    last dot.
+    """
+
+    levels: tuple[int, ...] = LEVELS
+
+    def __init__(self, config: McConfig, height: int, width: int) -> None:
+        self.config = config
+        self.longest = config.group
+        self.rows, self.columns = -(-height // CELL), -(-width // CELL)  # of displacements
+        c = config
+        self.activations = self.rows * self.columns * max(64 * max(c.half, PICTURE), 16 * c.width, 32 * c.fine)
+        if self.activations > limits.MAX_ACTIVATIONS:
+            raise LimitError(f"mc: a layer of {self.activations} values, over {limits.MAX_ACTIVATIONS}")
+        self.layers = {
+            f"{network}.{name}": layer
+            for network, layers in (
+                (INTRA, _network(False, config)),
+                (INTER, _network(True, config)),
+                (FLOW, _flow_network(config)),
+            )
+            for name, layer in layers.items()
+        }
+        shapes: list[tuple[str, tuple[int, ...]]] = [(f"{INTRA}.start", (config.width,))]
+        shapes += [(f"{network}.steps", (len(LEVELS), QUALITIES)) for network in (INTRA, INTER)]
+        for name, layer in self.layers.items():
+            shapes.append((f"{name}.weight", (layer.outputs, layer.inputs, layer.kernel, layer.kernel)))
+            shapes.append((f"{name}.bias", (layer.outputs,)))
+        self.tensors = tuple(TensorSpec(name, LATENT, shape, 0, 1.0) for name, shape in shapes)
+
+    def check(self, weights: Weights) -> None:
+        """MalformedError unless every sum of every layer is exact, and every step is in 1..LATENT_BOUND."""
+        for name, layer in self.layers.items():
+            check_sums(name, weights[f"{name}.weight"], weights[f"{name}.bias"], layer.reach)
+        for network in (INTRA, INTER):
+            steps = weights[f"{network}.steps"]
+            require(bool(((steps >= 1) & (steps <= LATENT_BOUND)).all()), f"{network}.steps: a step is out of 1..4095")
+
+    def steps(self, weights: Weights, intra: bool, quality: int) -> list[Tensor]:
+        """The step of the latents of each level, scalars. quality: their index, 0 the finest."""
+        return list(weights[f"{INTRA if intra else INTER}.steps"][:, quality])
+
+    def picture(
+        self,
+        weights: Weights,
+        steps: Sequence[Tensor],
+        prediction: Tensor | None,
+        code: Coder,
+        arithmetic: Arithmetic = EXACT,
+        levels: Collection[int] = LEVELS,
+    ) -> Tensor:
+        """A frame (N, 6, h, w), not clamped, from its prediction (N, 12, h, w) (see `motion.predict`), None for none.
+
+        steps: of each level, scalars, or, for N frames at once, (N, 1, 1, 1). The format has N = 1, training any.
+        levels: those whose latents are coded; all latents of another are 0.
+        """
+        a, network = arithmetic, INTRA if prediction is None else INTER
+
+        def layer(name: str, x: Tensor, stride: int = 1) -> Tensor:
+            key = f"{network}.{name}"
+            return a.convolve(x, weights[f"{key}.weight"], weights[f"{key}.bias"], stride)
+
+        senses: dict[int, Tensor] = {}
+        if prediction is None:
+            start = weights[f"{INTRA}.start"].view(1, -1, 1, 1)
+            trunk = a.bound(start.expand(max(s.numel() for s in steps), -1, self.rows, self.columns))
+        else:
+            senses[2] = a.leak(layer("sense2", prediction, 2))
+            senses[3] = a.leak(layer("sense3", senses[2], 2))
+            trunk = a.leak(layer("sense4", senses[3], 2))
+        for place, level in enumerate(LEVELS):
+            if level in senses:
+                trunk = a.leak(trunk + senses[level])
+            elif level != LEVELS[0]:
+                trunk = a.leak(trunk)
+            if level in levels:
+                y = self._latents(layer, a, level, trunk, steps[place], code)
+                trunk = a.leak(trunk + layer(f"latent{level}", y))
+            else:  # what the layer makes of zeros
+                trunk = a.leak(trunk + weights[f"{network}.latent{level}.bias"].view(1, -1, 1, 1))
+            if level != LEVELS[0]:
+                trunk = a.bound(trunk + a.leak(layer(f"mix{level}", trunk)))
+            trunk = functional.pixel_shuffle(layer(f"up{level}", trunk), 2)
+        if prediction is not None:
+            trunk = trunk + layer("sense1", prediction)
+        out = layer("picture", a.leak(layer("last", a.leak(trunk))))
+        return out if prediction is None else out + prediction[:, :PICTURE]
+
+    def _latents(
+        self, layer: Callable[..., Tensor], a: Arithmetic, level: int, trunk: Tensor, step: Tensor, code: Coder
+    ) -> Tensor:
+        """The latents of a level times their step, (N, C, h, w)."""
+        base = layer(f"base{level}", trunk)
+        even = checkerboard(trunk.shape[2], trunk.shape[3], trunk.device)
+        y = torch.zeros(trunk.shape[0], self.config.latents[level], *trunk.shape[2:], device=trunk.device)
+        for head, cells in (("first", even), ("second", ~even)):
+            near = base if head == "first" else base + layer(f"near{level}", y)
+            location, scale = layer(f"{head}{level}", a.leak(layer(f"mid{level}", a.leak(near)))).chunk(2, 1)
+            values = code(f"latent{level}", 1, cells, location, scale, step)
+            y = y + (values * step).clamp(-LATENT_BOUND, LATENT_BOUND)
+        return y
+
+    def displacements(
+        self, weights: Weights, names: Sequence[str], code: Coder, arithmetic: Arithmetic = EXACT, count: int = 1
+    ) -> list[Tensor]:
+        """A field of displacements for each name, (N, 2, rows, columns), x and y in quarter samples, |d| <= FLOW_BOUND.
+
+        The second one is coded knowing the first: what moved here from there moves on to the other side.
+        """
+        fields: list[Tensor] = []
+        for name in names:
+            guess = -fields[0] if fields else None
+            fields.append(self._field(weights, name, guess, code, arithmetic, count))
+        return fields
+
+    def _field(
+        self, weights: Weights, name: str, guess: Tensor | None, code: Coder, a: Arithmetic, count: int
+    ) -> Tensor:
+        device = weights[f"{FLOW}.near.weight"].device
+        field = torch.zeros(count, 2, self.rows, self.columns, device=device)
+        for stride in LATTICE:
+            part = field[:, :, ::stride, ::stride]
+            guessed = None if guess is None else guess[:, :, ::stride, ::stride]
+            for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], device):
+                location, scale = self._field_law(weights, part, known, guessed, stride, a)
+                values = code(name, stride, cells, location, scale, None).clamp(-FLOW_BOUND, FLOW_BOUND)
+                part = torch.where(cells, values, part)
+            whole = torch.zeros_like(field)
+            whole[:, :, ::stride, ::stride] = part
+            field = whole
+        return field
+
+    def _field_law(
+        self, weights: Weights, part: Tensor, known: Tensor, guess: Tensor | None, stride: int, a: Arithmetic
+    ) -> tuple[Tensor, Tensor]:
+        """Location, in 1 / FLOW_UNIT quarter samples, and scale of every cell of a lattice, from the known ones."""
+        mask = known.to(part.dtype).view(1, 1, *known.shape)
+        around = _around(part.device)
+        count = sums(mask, around, padding=1)
+        known_sum = (part * mask).flatten(0, 1).unsqueeze(1)
+        total = sums(known_sum, around, padding=1).view_as(part)
+        # Eighths of a quarter sample, rounded half up; a product of 12 by 4095 by 16 is exact.
+        mean = (16 * total + count) / (2 * count).clamp(min=1)
+        mean = torch.floor(mean) if a.exact else 8 * total / count.clamp(min=1)
+        other = torch.zeros_like(part) if guess is None else 8 * guess
+        base = torch.where(count > 0, mean, other)
+        flag = torch.ones(part.shape[0], 1, *known.shape, device=part.device)
+        has = flag * float(guess is not None) * UNIT
+        seen = [
+            (8 * part - base) * mask * (FLOW_UNIT // 8),
+            flag * mask * UNIT,
+            (other - base) * float(guess is not None) * (FLOW_UNIT // 8),
+            has,
+            flag * float(stride == 1) * UNIT,
+            flag * float(stride == 2) * UNIT,
+            flag * count * (UNIT // 8),
+        ]
+        x = a.bound(torch.cat(seen, 1))
+
+        def layer(name: str, x: Tensor) -> Tensor:
+            return a.convolve(x, weights[f"{FLOW}.{name}.weight"], weights[f"{FLOW}.{name}.bias"])
+
+        offset, scale = layer("out", a.leak(layer("mid", a.leak(layer("near", x))))).chunk(2, 1)
+        return base * (FLOW_UNIT // 8) + offset, scale
+
+
+@lru_cache(maxsize=8)
+def _around(device: torch.device) -> Tensor:
+    """Weights of a cell's neighbours, (1, 1, 3, 3)."""
+    return torch.tensor([[[[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]]]], device=device)
+
+
+@lru_cache(maxsize=64)
+def checkerboard(rows: int, columns: int, device: torch.device) -> Tensor:
+    """(rows, columns) bool: True where row + column is even."""
+    return (torch.arange(rows)[:, None] + torch.arange(columns)).remainder(2).eq(0).to(device)
+
+
+@lru_cache(maxsize=64)
+def lattice_passes(rows: int, columns: int, first: bool, device: torch.device) -> tuple[tuple[Tensor, Tensor], ...]:
+    """The two passes of a lattice, (known cells, cells to code), each (rows, columns) bool; without those empty.
+
+    first: nothing is known, and a checkerboard is coded. Else cells of even row and even column are; those of odd row
+    and odd column come first.
+    """
+    y, x = torch.arange(rows)[:, None] % 2, torch.arange(columns) % 2
+    known = torch.zeros(rows, columns, dtype=torch.bool) if first else (y == 0) & (x == 0)
+    middle = (y == x) if first else (y == 1) & (x == 1)
+    passes = ((known, middle), (known | middle, ~(known | middle)))
+    return tuple((k.to(device), c.to(device)) for k, c in passes if bool(c.any()))
+
+
+@register_frames("mc")
+def create(values: tuple[int, ...], height: int, width: int) -> Mc:
+    """From configuration values in wire order; MalformedError where they describe no network."""
+    require(len(values) == len(McConfig().values), f"mc: {len(values)} configuration values")
+    return Mc(McConfig(*values), height, width)

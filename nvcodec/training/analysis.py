@@ -1,0 +1,88 @@
+"""The analysis network of the model `mc`: frames to first guesses of their latents. Never needed to decode.
+
+Trained together with the prior (tools/train_prior.py), so that no optimisation at all is already a codec, and every
+step of it buys bits.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nvcodec.errors import FeatureError
+from nvcodec.models.integer import UNIT
+from nvcodec.models.mc import PICTURE, McConfig
+
+FOLDER = Path(__file__).parent / "analyses"
+CHANNELS = 48
+SLOPE = 0.25
+
+
+class Analysis(nn.Module):
+    """Of frames with references (inter) or without."""
+
+    def __init__(self, config: McConfig, inter: bool) -> None:
+        super().__init__()
+        n = CHANNELS
+        self.enter = nn.Conv2d(3 * PICTURE if inter else PICTURE, n, 4, 2)
+        self.mix = nn.Conv2d(n, n, 1)
+        self.inner2, self.outer2 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
+        self.down3, self.down4 = (nn.Conv2d(n, n, 2, 2) for _ in range(2))
+        self.inner3, self.inner4 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
+        self.leave = nn.ModuleDict(
+            {str(level): nn.Conv2d(n, count, 3, padding=1) for level, count in config.latents.items()}
+        )
+
+    def forward(self, target: Tensor, prediction: Tensor | None) -> dict[int, Tensor]:
+        """Latents times their steps in activation units, by level, from pictures (N, 6, h, w) and (N, 12, h, w)."""
+        x = target / UNIT
+        if prediction is not None:
+            x = torch.cat((x - prediction[:, :PICTURE] / UNIT, prediction / UNIT), 1)
+        out = {}
+        x = _leak(self.enter(functional.pad(x, (1, 1, 1, 1), mode="replicate")))
+        x = _leak(self.mix(x))
+        x = x + self.outer2(_leak(self.inner2(x)))
+        out[2] = self.leave["2"](x) * UNIT
+        for level, down, inner in ((3, self.down3, self.inner3), (4, self.down4, self.inner4)):
+            x = _leak(down(x))
+            x = x + _leak(inner(x))
+            out[level] = self.leave[str(level)](x) * UNIT
+        return out
+
+
+class Analyses(nn.Module):
+    """Both networks behind one call."""
+
+    def __init__(self, config: McConfig) -> None:
+        super().__init__()
+        self.intra, self.inter = Analysis(config, False), Analysis(config, True)
+
+    def forward(self, target: Tensor, prediction: Tensor | None) -> dict[int, Tensor]:
+        """As Analysis; without a prediction that of intra frames."""
+        found: dict[int, Tensor] = (self.intra if prediction is None else self.inter)(target, prediction)
+        return found
+
+
+def _leak(x: Tensor) -> Tensor:
+    return functional.leaky_relu(x, SLOPE)
+
+
+def load_analyses(prior: bytes, config: McConfig) -> Analyses:
+    """The analysis networks that were trained with a prior, without gradients. FeatureError where they are not here."""
+    path = FOLDER / f"{prior.hex()}.npz"
+    if not path.is_file():
+        raise FeatureError(f"this release has no analysis network for the prior {prior.hex()}")
+    networks = Analyses(config)
+    with np.load(path) as arrays:
+        networks.load_state_dict({name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays})
+    return networks.requires_grad_(False).eval()
+
+
+def save_analyses(networks: Analyses, path: Path) -> None:
+    """As half precision numbers by name."""
+    arrays = {name: value.detach().cpu().numpy().astype(np.float16) for name, value in networks.state_dict().items()}
+    np.savez_compressed(path, **arrays)

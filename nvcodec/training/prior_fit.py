@@ -1,0 +1,274 @@
+"""Training a prior: how well its networks code excerpts of video without any fitting of latents.
+
+    minimise  log(D / lambda + R)        D: mean squared error of RGB in [0, 1], R: bits per luma sample
+
+of frames without references, with one and with two, each at a quality at random with the lambda that belongs to it
+(training.frames.lambda_of). The logarithm weighs all qualities and all contents alike. The network sees latents rounded
+with gradients that pass straight through; what is rated has noise instead (Balle et al. 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvcodec.errors import SourceError
+from nvcodec.media.base import PendingFile
+from nvcodec.models.base import Weights
+from nvcodec.models.integer import SMOOTH, UNIT
+from nvcodec.models.mc import FLOW_UNIT, LEVELS, Mc, McConfig
+from nvcodec.models.motion import HIGH, LOW, Reference, predict
+from nvcodec.training.excerpts import Batch
+from nvcodec.training.frames import FINEST_LAMBDA
+from nvcodec.training.laplace import SUREST_LOG2, bits
+from nvcodec.training.optim import Optimizer
+from nvcodec.training.prior import Prior
+
+OCTAVES = 3.5  # of qualities, from 0 on, of frames that others refer to
+COARSER, MOST_OCTAVES = 0.6, 3.9  # a frame between two others is up to so much coarser, but not over this
+WARM = 50  # steps until learning rates are whole
+LEAST_RATE = 0.02  # of a learning rate, at the end
+MOST_GRADIENT = 1.0  # norm of all gradients together
+PROJECT_EVERY = 20  # steps
+FLOW_EVERY, FLOW_WEIGHT = 4, 20.0  # steps between those that rate displacements, and the weight of their bits
+KINDS = ("intra", "one", "two")  # frames by the number of their references
+BETAS = (0.9, 0.98)
+
+
+@dataclass
+class Meter:
+    """Means of what a trainer saw since they were last taken; they stay on its device until then."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: Tensor) -> None:
+        """value: of any shape."""
+        mean = value.detach().mean()
+        self.sums[name] = self.sums[name] + mean if name in self.sums else mean
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """By name, and start anew."""
+        found = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames to code. target: pictures (N, 6, h, w); prediction: (N, 12, h, w) or None; octaves: of quality, (N,);
+    rows: of rgb_differences, (N, 3, 3)."""
+
+    target: Tensor
+    prediction: Tensor | None
+    octaves: Tensor
+    rows: Tensor
+
+    def joined(self, other: Frames) -> Frames:
+        """Both, predicted alike."""
+        assert self.prediction is not None and other.prediction is not None
+        return Frames(
+            torch.cat((self.target, other.target)),
+            torch.cat((self.prediction, other.prediction)),
+            torch.cat((self.octaves, other.octaves)),
+            torch.cat((self.rows, other.rows)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """pictures: (N, 6, h, w). distortion, rate and cost: (N,); cost is what is minimised, before its logarithm."""
+
+    pictures: Tensor
+    distortion: Tensor
+    rate: Tensor
+    cost: Tensor
+
+
+class NoisyRate:
+    """A coder (models.base.Coder) that codes nothing: gives rounded values, and adds up the bits of noisy ones."""
+
+    def __init__(self, values: dict[str, Tensor], generator: torch.Generator) -> None:
+        self.total = torch.zeros(())  # (N,), once there is something
+        self._rounded = {name: v + (torch.round(v) - v).detach() for name, v in values.items()}
+        self._noisy = {
+            name: v + torch.rand(v.shape, generator=generator, device=v.device) - 0.5 for name, v in values.items()
+        }
+
+    def code(
+        self, name: str, stride: int, cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None
+    ) -> Tensor:
+        """As models.base.Coder."""
+        mask = cells.to(location.dtype)
+        noisy = self._noisy[name][:, :, ::stride, ::stride]
+        if step is None:
+            found = bits(noisy, location / FLOW_UNIT, scale * (2 / UNIT), SUREST_LOG2)
+        else:
+            found = bits(noisy, location / step, scale * (2 / UNIT) - torch.log2(step / UNIT), SUREST_LOG2)
+        self.total = self.total + (found * mask).sum((1, 2, 3))
+        return self._rounded[name][:, :, ::stride, ::stride] * mask
+
+
+class PriorTrainer:
+    """Moves the parameters of a prior, in place, on a device. rate, muon_rate: learning rates, of Adam and of Muon."""
+
+    def __init__(
+        self, prior: Prior, device: torch.device, rate: float = 1e-3, muon_rate: float = 6e-4, seed: int = 0
+    ) -> None:
+        self.prior, self.device = prior.to(device), device
+        self.meter = Meter()
+        self.done, self.seconds = 0, 0.0  # steps, and what they took
+        self._seed, self._generator = seed, torch.Generator(device)
+        named = list(prior.named_parameters())
+        matrices = [p.dim() > 1 and not name.endswith("_steps") for name, p in named]
+        rates = [muon_rate if matrix else rate for matrix in matrices]
+        self._parameters = [p for _, p in named]
+        self._optimizer = Optimizer(self._parameters, rates, matrices, betas=BETAS)
+        self._between: Frames | None = None  # of the last batch, which can be coded now that their references are
+
+    def step(self, batch: Batch, progress: float) -> None:
+        """One update. progress: of the whole training, 0 to 1."""
+        self._generator.manual_seed((self._seed << 32) + self.done)
+        for p in self._parameters:
+            p.grad = torch.zeros_like(p)
+        self.loss(batch).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._parameters, MOST_GRADIENT)
+        decay = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) * (1 - LEAST_RATE) + LEAST_RATE
+        self._optimizer.step(decay * min(1.0, (self.done + 1) / WARM))
+        self.done += 1
+        if self.done % PROJECT_EVERY == 0:
+            self.prior.project()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of single frames and first ones, of those after them, and of those between the frames of the batch before.
+
+        The last two go through the network together; a frame's references are what the networks make of them now.
+        """
+        weights = self.prior.weights()
+        number, size = len(batch.before), 2 * batch.before.shape[-1]
+        model = Mc(self.prior.config, size, size)
+        octaves = self._random(2 * number) * OCTAVES
+        target = torch.cat((batch.single, batch.before))
+        first = self._coded(model, weights, Frames(target, None, octaves, torch.cat((batch.single_rows, batch.rows))))
+        self._note("intra", first, slice(None))
+        loss = 2 * _relative(first)
+        before = Reference.of(_shown(first.pictures[number:]))
+        with torch.no_grad():
+            prediction = predict([before], [batch.after_before], SMOOTH)
+        frames = Frames(batch.after, prediction, octaves[number:], batch.rows)
+        waiting = self._between
+        coded = self._coded(model, weights, frames.joined(waiting) if waiting else frames)
+        self._note("one", coded, slice(number))
+        if waiting:
+            self._note("two", coded, slice(number, None))
+        loss = loss + (2 if waiting else 1) * _relative(coded)
+        after = Reference.of(_shown(coded.pictures[:number]))
+        with torch.no_grad():
+            prediction = predict([before, after], [batch.between_before, batch.between_after], SMOOTH)
+        coarser = (octaves[number:] + COARSER * self._random(number)).clamp(max=MOST_OCTAVES)
+        self._between = Frames(batch.between, prediction, coarser, batch.rows)
+        if self.done % FLOW_EVERY == 0:
+            loss = loss + FLOW_WEIGHT * self._moving(model, weights, batch)
+        return loss
+
+    def _random(self, number: int) -> Tensor:
+        return torch.rand(number, generator=self._generator, device=self.device)
+
+    def _coded(self, model: Mc, weights: Weights, frames: Frames) -> Coded:
+        """Coded as the analysis networks say."""
+        intra = frames.prediction is None
+        steps = self.prior.steps(intra, frames.octaves)
+        latents = self.prior.analyses(frames.target, frames.prediction)
+        values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, steps, strict=True)}
+        meter = NoisyRate(values, self._generator)
+        pictures = model.picture(weights, steps, frames.prediction, meter.code, SMOOTH)
+        found = distortion(pictures, frames.target, frames.rows)
+        rate = meter.total / (4 * frames.target[0, 0].numel())
+        return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
+
+    def _moving(self, model: Mc, weights: Weights, batch: Batch) -> Tensor:
+        """Bits of displacements per luma sample of the three frames."""
+        number, area = len(batch.before), 4 * batch.before[0, 0].numel()
+        one = NoisyRate({"flow0": batch.after_before}, self._generator)
+        model.displacements(weights, ["flow0"], one.code, SMOOTH, number)
+        two = NoisyRate({"flow0": batch.between_before, "flow1": batch.between_after}, self._generator)
+        model.displacements(weights, ["flow0", "flow1"], two.code, SMOOTH, number)
+        found: Tensor = (one.total + two.total).mean() / (3 * area)
+        self.meter.add("moving", found)
+        return found
+
+    def _note(self, kind: str, coded: Coded, which: slice) -> None:
+        self.meter.add(f"{kind} mse", coded.distortion[which])
+        self.meter.add(f"{kind} bpp", coded.rate[which])
+        self.meter.add(f"{kind} cost", coded.cost[which].detach().log())
+
+    def save(self, path: Path) -> None:
+        """Write all that is needed to go on: a file of arrays that is whole or not there."""
+        arrays = {f"prior.{name}": value for name, value in self.prior.state_dict().items()}
+        arrays |= {f"first.{i}": value for i, value in enumerate(self._optimizer.first)}
+        arrays |= {f"second.{i}": value for i, value in enumerate(self._optimizer.second)}
+        plain = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
+        plain["config"] = np.array(self.prior.config.values)
+        plain["progress"] = np.array([self.done, self.seconds])
+        pending = PendingFile(path)
+        try:
+            with open(pending.path, "wb") as file:
+                np.savez(file, **plain)
+            pending.commit()
+        finally:
+            pending.discard()
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of a prior of the same configuration, which `load_prior` has read."""
+        with _opened(path) as arrays:
+            for name, values in (("first", self._optimizer.first), ("second", self._optimizer.second)):
+                for i, value in enumerate(values):
+                    value.copy_(torch.from_numpy(arrays[f"{name}.{i}"]))
+            self.done, self.seconds = int(arrays["progress"][0]), float(arrays["progress"][1])
+        self._optimizer.steps = self.done
+
+
+def load_prior(path: Path) -> Prior:
+    """The prior of a checkpoint. SourceError where it is none."""
+    with _opened(path) as arrays:
+        try:
+            prior = Prior(McConfig(*arrays["config"].tolist()))
+            names = prior.state_dict().keys()
+            prior.load_state_dict({name: torch.from_numpy(arrays[f"prior.{name}"]) for name in names})
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise SourceError(f"{path}: not a checkpoint of a prior: {error}") from None
+    return prior
+
+
+def _opened(path: Path) -> np.lib.npyio.NpzFile:
+    try:
+        found = np.load(path)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: not a checkpoint of a prior: {error}") from None
+    if not isinstance(found, np.lib.npyio.NpzFile):
+        raise SourceError(f"{path}: not a checkpoint of a prior")
+    return found
+
+
+def distortion(pictures: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
+    """Mean squared error of RGB in [0, 1], (N,), of pictures (N, 6, h, w), chroma repeated. rows: (N, 3, 3)."""
+    error = (pictures - targets) / 4
+    luma = rows[:, :, :1, None, None] * error[:, None, :4]  # (N, 3, 4, h, w)
+    chroma = torch.einsum("nrc,nchw->nrhw", rows[:, :, 1:], error[:, 4:])
+    return (luma + chroma.unsqueeze(2)).square().mean((1, 2, 3, 4))
+
+
+def _relative(coded: Coded) -> Tensor:
+    """Its gradient is that of the mean logarithm of the costs."""
+    return (coded.cost / coded.cost.detach()).mean()
+
+
+def _shown(pictures: Tensor) -> Tensor:
+    """What 8 bit frames of them are as references."""
+    return ((pictures.detach().clamp(LOW, HIGH) / 4).round() * 4).clamp(LOW, HIGH - 3)

@@ -1,0 +1,177 @@
+"""Small networks of model mc with numbers at random, and groups and files coded with them, built without training."""
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from nvcodec.bitstream.container import Writer as FileWriter
+from nvcodec.bitstream.frames import CodedFrame, FramesSection
+from nvcodec.bitstream.group_records import GroupRecord, Section
+from nvcodec.bitstream.records import ModelRecord, VideoRecord
+from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind
+from nvcodec.decode.decoder import video_info
+from nvcodec.decode.frames import References, code_picture, named_weights
+from nvcodec.decode.pictures import to_picture, to_planes
+from nvcodec.decode.render import pixel_hash, plane_means
+from nvcodec.decode.state import apply_network, encode_network, initial_state
+from nvcodec.encode.symbols import Writer, stream
+from nvcodec.models import priors
+from nvcodec.models.base import create_frame_model
+from nvcodec.models.hierarchy import CARRIED, coding_order
+from nvcodec.models.mc import McConfig
+
+NONE, PREVIOUS = Inheritance.NONE, Inheritance.PREVIOUS
+CONFIG = McConfig(group=9, width=4, half=4, flow=4, coarse=3, middle=2, fine=2)
+CPU = torch.device("cpu")
+OFFSETS = (0, 3, 6, 9)
+QUALITY = 20
+
+
+def model_of(height, width, config=CONFIG):
+    return create_frame_model("mc", config.values, height, width)
+
+
+def integers(tensors, seed=0):
+    """int32 arrays that are a network: every sum is exact, every step right."""
+    rng = np.random.default_rng(seed)
+    steps = np.geomspace(6, 1500, 64).round()
+    out = []
+    for t in tensors:
+        if t.name.endswith(".steps"):
+            values = steps * np.array([[3], [2], [1]]) // 2
+        else:
+            values = rng.integers(*((-40, 41) if t.name.endswith(".weight") else (-700, 701)), t.shape)
+        out.append(values.astype(np.int32))
+    return out
+
+
+def weights_of(model, latents):
+    return {t.name: torch.from_numpy(q.astype(np.float32)) for t, q in zip(model.tensors, latents, strict=True)}
+
+
+def known(model, rng, spread=4):
+    """Latents and displacements of a frame at random, by name."""
+    sizes = {
+        f"latent{level}": (channels, model.rows << 4 - level, model.columns << 4 - level)
+        for level, channels in model.config.latents.items()
+    }
+    sizes |= {name: (2, model.rows, model.columns) for name in ("flow0", "flow1")}
+    return {name: torch.from_numpy(rng.laplace(0, spread, (1, *size)).round()).float() for name, size in sizes.items()}
+
+
+@torch.no_grad()
+def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS):
+    """(FRAMES section, planes of each frame) of latents at random. headers: of each frame, in coding order."""
+    rng = np.random.default_rng(seed)
+    shown = {} if reference is None else {CARRIED: reference}
+    references = References(lambda frame: to_picture(shown[frame], info, CPU), info)
+    section = FramesSection(QUALITY, offsets, tuple(headers), b"")
+    writers = []
+    for number, place in enumerate(coding_order(len(headers), reference is not None)):
+        header = headers[number]
+        writers.append(Writer(known(model, rng)))
+        steps = model.steps(weights, header.intra, section.quality_of(number, place.depth))
+        levels = [level for level, coded in zip((4, 3, 2), header.levels, strict=True) if coded]
+        used = [] if header.intra else [references[frame] for frame in place.references]
+        shown[place.frame] = to_planes(code_picture(model, weights, steps, used, levels, writers[-1]), info)
+    return replace(section, stream=stream(writers)), [shown[frame] for frame in range(len(headers))]
+
+
+def headers_of(count, carried):
+    """As few intra frames as there can be."""
+    return [CodedFrame(not place.references) for place in coding_order(count, carried)]
+
+
+@dataclass(frozen=True)
+class Grp:
+    """A group; network: the seed of the integers that it changes to, None where they stay as they are."""
+
+    inheritance: Inheritance
+    frames: int
+    network: int | None = None
+    chain: int = 0
+
+
+LAYOUT = (
+    Grp(NONE, 3),
+    Grp(PREVIOUS, 4),
+    Grp(PREVIOUS, 1, 7),
+    Grp(NONE, 2),
+    Grp(PREVIOUS, 5),
+    Grp(PREVIOUS, 2),
+    Grp(NONE, 1, 3, 1),
+    Grp(PREVIOUS, 2, None, 1),
+)
+LENGTHS = [part.frames for part in LAYOUT]
+STARTS = [sum(LENGTHS[:i]) for i in range(len(LENGTHS))]
+FRAMES = sum(LENGTHS)
+VIDEO = VideoRecord(37, 50, 8, 1, (1, 25), rate=(25, 1))
+PRIOR_SEED = 11
+
+
+@dataclass
+class File:
+    """A file, the offsets of its groups, its records, and the planes of all frames."""
+
+    data: bytes
+    offsets: list
+    groups: list
+    planes: list
+    model: ModelRecord
+
+
+def write_prior(folder, config=CONFIG, seed=PRIOR_SEED):
+    """A prior in a folder; its name."""
+    data = priors.pack(integers(model_of(16, 16, config).tensors, seed))
+    (folder / f"{priors.digest(data).hex()}.bin").write_bytes(data)
+    return priors.digest(data)
+
+
+def model_record(model, prior=b"", origin=None):
+    origin = (Origin.PRIOR if prior else Origin.ZERO) if origin is None else origin
+    return ModelRecord(0, 5, 0, model.config.values, (), Exactness.EXACT, origin, prior)
+
+
+def build(prior=b"", layout=LAYOUT, video=VIDEO, spoil=None):
+    """A file of that layout. Without a prior, random-access groups carry a whole network.
+
+    prior: the name of one that can be loaded. spoil: changes records before they are written, given their number.
+    """
+    model, info = model_of(video.height, video.width), video_info(video)
+    record = model_record(model, prior)
+    file = io.BytesIO()
+    writer = FileWriter(file)
+    writer.write_video(video)
+    writer.write_model(record)
+    out = File(b"", [], [], [], record)
+    initial = initial_state(model.tensors, 0, record.origin, prior)
+    state, last, first = None, None, 0
+    for number, part in enumerate(layout):
+        fresh = part.inheritance == NONE
+        base = initial if fresh else state
+        seed = part.network if part.network is not None else 5 if fresh and not prior else None
+        latents = base.latents if seed is None else integers(model.tensors, seed)
+        encoded = encode_network(base, latents, fresh)
+        sections = (*(encoded.sections if encoded else ()), Section(SectionKind.FRAMES, b""))
+        pts = tuple(range(first, first + part.frames))
+        group = GroupRecord(
+            number, part.chain, 0, part.inheritance, first, pts, bytes(8), (0,) * video.planes, sections
+        )
+        state = apply_network(base, group)
+        weights = named_weights(model, state, CPU)
+        model.check(weights)
+        reference = None if fresh else last
+        section, planes = code_group(model, weights, headers_of(part.frames, not fresh), reference, info, number)
+        last, first = planes[-1], first + part.frames
+        sections = (*sections[:-1], Section(SectionKind.FRAMES, section.pack()))
+        group = replace(group, sections=sections, pixel_hash=pixel_hash(planes), means=plane_means(planes))
+        if spoil:
+            group = spoil(number, group)
+        out.offsets.append(writer.write_group(group))
+        out.groups.append(group)
+        out.planes += planes
+    writer.finish()
+    out.data = file.getvalue()
+    return out

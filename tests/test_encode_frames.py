@@ -1,0 +1,347 @@
+"""Whole encodes with coded frames, of small real excerpts: the file decodes exactly, and is what the report says."""
+
+import dataclasses
+import os
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from clip_samples import BUNNY, SHOTS, write_clip
+from encode_samples import decoded, shape
+
+from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.registry import Exactness, Inheritance
+from nvcodec.decode import frames as decoding
+from nvcodec.decode.decoder import Check, Decoder
+from nvcodec.encode import frame_chain, plan
+from nvcodec.encode.encoder import encode
+from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress
+from nvcodec.encode.settings import EncodeSettings
+from nvcodec.errors import FeatureError, SelfCheckError, TruncatedError, UsageError
+from nvcodec.media.color import stack_planes, to_rgb
+from nvcodec.media.sink import open_sink
+from nvcodec.media.source import open_source
+from nvcodec.metrics import PsnrMeter
+from nvcodec.training.frames import lambda_of
+from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
+
+NONE, PREVIOUS = Inheritance.NONE, Inheritance.PREVIOUS
+QUICK = EncodeSettings(
+    model="mc", preset="ultrafast", lam=1 / 256, group=4, steps_first=3, steps_next=2, stop=10, threads=1
+)
+
+
+def settings(**changes):
+    return dataclasses.replace(QUICK, **changes)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """11 frames, 53 x 31."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "small.y4m", 53, 31)
+
+
+@pytest.fixture(scope="module")
+def quick(clip, tmp_path_factory):
+    """QUICK's file, its report and the events on the way."""
+    path, events = tmp_path_factory.mktemp("quick") / "a.nvc", []
+    return path, encode(clip, path, QUICK, observer=events.append), events
+
+
+def test_the_report_is_what_the_file_decodes_to(clip, quick):
+    path, report, _ = quick
+    frames = decoded(path)
+    with open_source(clip) as source:
+        info, sources = source.info, list(source)[:10]
+    assert report.bytes == os.path.getsize(path) and report.frames == len(frames) == 10
+    assert report.bpp == report.bytes * 8 / (10 * 53 * 31)
+    assert sum(report.bytes_by_kind.values()) == report.bytes
+    assert set(report.bytes_by_kind) == {"frames", "headers", "file"}
+    meter = PsnrMeter(info.peak)
+    for a, b in zip(sources, frames, strict=True):
+        assert a.pts == b.pts
+        pair = [to_rgb(stack_planes([f]), info)[0].numpy() for f in (a, b)]
+        meter.add((pair[0], pair[1]), (a.planes, b.planes))
+    assert report.psnr == pytest.approx(meter.rgb_mean_over_frames(), abs=1e-6)
+    assert report.psnr_planes == pytest.approx(meter.planes_mean_over_frames(), abs=1e-6)
+    assert report.psnr > 22
+    with open(path, "rb") as file:
+        reader = Reader(file)
+        records = list(reader.groups())
+        model = reader.models[0]
+    assert model.exactness == Exactness.EXACT and model.has_frames
+    assert [g.bytes for g in report.groups] == [len(r.pack(reader.video)) + plan.chunks.OVERHEAD for r in records]
+
+
+def test_bits_of_tensors_are_those_of_the_symbols(quick):
+    for group in quick[1].groups:
+        coded = 8 * group.bytes_by_kind["frames"]
+        assert sum(group.bits_per_tensor.values()) == pytest.approx(coded, rel=0.1, abs=200)
+        assert set(group.bits_per_tensor) <= {"latent4", "latent3", "latent2", "flow0", "flow1"}
+
+
+def test_events(quick):
+    _, report, events = quick
+    assert type(events[0]) is Plan and type(events[-1]) is EncodeReport
+    assert [(e.first_frame, e.frames) for e in events if isinstance(e, GroupReport)] == [(0, 4), (4, 4), (8, 2)]
+    for number, group in enumerate(report.groups):
+        steps = [e.step for e in events if isinstance(e, Progress) and e.group == number]
+        assert steps == sorted(set(steps)) and steps[-1] == group.steps
+    assert events[0].steps == sum(group.steps for group in report.groups)
+    assert events[0].bpp is None and events[0].groups == 3
+    last = [e for e in events if isinstance(e, Progress)][-1]
+    assert last.seconds_left == pytest.approx(0, abs=1e-6) and 15 < last.loss_psnr < 40
+    assert all(abs(group.psnr_loss - group.psnr) < 4 for group in report.groups)
+
+
+def test_more_steps_pay_off(clip, tmp_path):
+    few, many = (
+        encode(clip, tmp_path / f"{n}.nvc", settings(stop=4, steps_first=n, steps_next=n, lam=1 / 1024))
+        for n in (1, 30)
+    )
+    assert many.psnr > few.psnr + 0.5 and many.bytes < 1.15 * few.bytes
+
+
+def test_same_settings_same_file(clip, quick, tmp_path):
+    encode(clip, tmp_path / "a.nvc", QUICK)
+    assert (tmp_path / "a.nvc").read_bytes() == quick[0].read_bytes()
+    encode(clip, tmp_path / "b.nvc", settings(seed=1))
+    assert (tmp_path / "b.nvc").read_bytes() != quick[0].read_bytes()
+
+
+def test_lambda_is_monotone(clip, quick, tmp_path):
+    found = [quick[1]]
+    for lam in (lambda_of(8), lambda_of(48)):
+        found.append(encode(clip, tmp_path / "a.nvc", settings(lam=lam), force=True))
+        assert {group.lam for group in found[-1].groups} == {lam}
+    middle, fine, coarse = found
+    assert fine.bytes > middle.bytes > coarse.bytes and fine.psnr > middle.psnr > coarse.psnr
+
+
+@pytest.mark.parametrize("bpp", [0.25, 0.4])
+def test_a_bit_rate_is_met(tmp_path, bpp):
+    clip = write_clip(tmp_path / "clip.y4m", 64, 48, ((BUNNY, 16, (40, 60)),))
+    report = encode(clip, tmp_path / "a.nvc", settings(lam=None, bpp=bpp, stop=None))
+    assert report.bpp == pytest.approx(bpp, rel=0.2)
+    assert report.plan.bpp == bpp and len(report.groups) == 4
+
+
+def test_a_psnr_is_reached(clip, quick, tmp_path):
+    """By all groups, with fewer bits where less is asked for: what some lambda gives, or a little less."""
+    fine = encode(clip, tmp_path / "a.nvc", settings(lam=lambda_of(8)))
+    sizes = []
+    for psnr in (min(group.psnr for group in report.groups) - 0.2 for report in (quick[1], fine)):
+        report = encode(clip, tmp_path / "a.nvc", settings(lam=None, psnr=psnr), force=True)
+        assert all(group.psnr >= psnr for group in report.groups)
+        assert len(decoded(tmp_path / "a.nvc")) == 10
+        sizes.append(report.bytes)
+    assert sizes[0] < sizes[1]
+
+
+# structure ------------------------------------------------------------------------------------------------------------
+
+
+def test_groups_follow_each_other(quick):
+    assert shape(quick[0]) == [NONE, PREVIOUS, PREVIOUS]
+
+
+@pytest.mark.parametrize("changes", [{"keyint": 2}, {"inherit": "none"}])
+def test_ranges_decode_from_the_right_group(clip, tmp_path, changes, monkeypatch):
+    path = tmp_path / "a.nvc"
+    encode(clip, path, settings(**changes))
+    fresh = [0, 2] if "keyint" in changes else [0, 1, 2]
+    assert [n for n, kind in enumerate(shape(path)) if kind == NONE] == fresh
+    frames = decoded(path)
+    seen = []
+    group = decoding.FrameRenderer.group
+    monkeypatch.setattr(decoding.FrameRenderer, "group", lambda *args: seen.append(args[-1].number) or group(*args))
+    for start in range(10):
+        seen.clear()
+        with open(path, "rb") as file:
+            some = list(Decoder(file, device="cpu").frames(start, start + 2))
+        assert len(some) == min(2, 10 - start)
+        assert all(a.same_pixels(b) for a, b in zip(some, frames[start : start + 2], strict=True))
+        assert seen[0] == max(n for n in fresh if n <= start // 4)
+
+
+def test_chains_in_processes(clip, tmp_path):
+    how = settings(chains=2, jobs=2)
+    report = encode(clip, tmp_path / "a.nvc", how)
+    assert shape(tmp_path / "a.nvc") == [NONE, NONE, PREVIOUS] and len(decoded(tmp_path / "a.nvc")) == 10
+    assert [(g.number, g.chain, g.first_frame) for g in report.groups] == [(0, 0, 0), (1, 1, 4), (2, 1, 8)]
+    assert sum(report.bytes_by_kind.values()) == report.bytes == os.path.getsize(tmp_path / "a.nvc")
+    assert os.listdir(tmp_path) == ["a.nvc"]
+
+
+def test_a_range_of_the_source(clip, tmp_path):
+    report = encode(clip, tmp_path / "a.nvc", settings(start=3, stop=8))
+    with open_source(clip) as source:
+        wanted = [frame.pts for frame in source][3:8]
+    assert report.frames == 5 and [f.pts for f in decoded(tmp_path / "a.nvc")] == wanted
+
+
+def test_scene_cuts_within_groups(tmp_path):
+    """What is behind a cut is coded all the same."""
+    clip = write_clip(tmp_path / "cut.y4m", 40, 24, SHOTS)
+    report = encode(clip, tmp_path / "a.nvc", settings(stop=None, start=10, group=5, lam=1 / 2048))
+    assert report.frames == 10 and min(row for g in report.groups for row in g.psnr_frames) > 15
+    assert len(decoded(tmp_path / "a.nvc")) == 10
+
+
+# going on -------------------------------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("where", "changes"),
+    [
+        ((0, 2), {}),
+        ((1, 3), {}),
+        ((2, 1), {"lam": None, "bpp": 0.4, "seed": 3}),
+        ((2, 1), {"lam": None, "psnr": 24.0}),
+        ((2, 1), {"keyint": 2}),
+    ],
+)
+def test_a_stopped_encode_goes_on_to_the_same_file(clip, tmp_path, where, changes):
+    how = settings(**changes)
+    encode(clip, tmp_path / "whole.nvc", how)
+
+    def stop(event):
+        if isinstance(event, Progress) and event.group == where[0] and event.step >= where[1]:
+            raise Stop
+
+    with pytest.raises(Stop):
+        encode(clip, tmp_path / "a.nvc", how, observer=stop)
+    left = tmp_path / "a.nvc.part"
+    assert left.exists() == (where[0] > 0)
+    if left.exists():
+        checks = []
+        with open(left, "rb") as file, pytest.raises(TruncatedError):
+            for group in Decoder(file, device="cpu").groups():
+                checks.append(group.check)
+        assert checks == [Check.EXACT] * where[0], "what is finished decodes"
+    report = encode(clip, tmp_path / "a.nvc", how, resume=True)
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
+    assert [g.number for g in report.groups] == [0, 1, 2]
+    assert sorted(os.listdir(tmp_path)) == ["a.nvc", "whole.nvc"]
+
+
+def stopped(clip, target, how):
+    """An encode that is stopped in its third group."""
+
+    def stop(event):
+        if isinstance(event, Progress) and event.group == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        encode(clip, target, how, observer=stop)
+
+
+def test_an_encode_goes_on_from_the_last_random_access_group(clip, tmp_path, monkeypatch):
+    """What is before it is not decoded again."""
+    how = settings(group=2, keyint=1)
+    stopped(clip, tmp_path / "a.nvc", how)
+    seen = []
+    group = decoding.FrameRenderer.group
+    monkeypatch.setattr(decoding.FrameRenderer, "group", lambda *args: seen.append(args[-1].number) or group(*args))
+    encode(clip, tmp_path / "a.nvc", how, resume=True)
+    assert seen == [1]
+
+
+def test_an_encode_does_not_go_on_from_other_pixels(clip, tmp_path, monkeypatch):
+    stopped(clip, tmp_path / "a.nvc", QUICK)
+    monkeypatch.setattr(frame_chain, "Decoder", spoiled(frame_chain.Decoder))
+    with pytest.raises(SelfCheckError, match="group 1"):
+        encode(clip, tmp_path / "a.nvc", QUICK, resume=True)
+
+
+def spoiled(real):
+    """A decoder that finds other pixels than the hash says."""
+
+    class Spoiled(real):
+        def _check(self, record, planes):
+            planes[-1][0][0, 0] ^= 1
+            return super()._check(record, planes)
+
+    return Spoiled
+
+
+# pixel formats --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "chroma", "depth"),
+    [
+        ((33, 17), Chroma.GRAY, 8),
+        ((18, 34), Chroma.GRAY, 10),
+        ((35, 21), Chroma.C420, 10),
+        ((16, 16), Chroma.C420, 8),
+        ((1, 1), Chroma.C420, 8),
+        ((97, 5), Chroma.C420, 8),
+    ],
+)
+def test_pixel_formats(tmp_path, size, chroma, depth):
+    color = ColorInfo(9, 16, 9, Range.FULL, 2) if depth == 10 else ColorInfo(1, 1, 1, Range.LIMITED, 1)
+    info = VideoInfo(
+        *size, depth, chroma, color, Fraction(1, 1000), Fraction(25), sample_aspect=Fraction(4, 3), rotation=90
+    )
+    random = np.random.default_rng(0)
+    path = tmp_path / "in.mkv"
+    with open_sink(path, info) as sink:
+        for pts in (0, 40, 90, 130, 170):
+            planes = tuple(
+                (np.add.outer(3 * np.arange(h), 2 * np.arange(w)) + random.integers(60, 100) << depth - 8).astype(
+                    info.dtype
+                )
+                for h, w in info.plane_shapes
+            )
+            sink.write(Frame(planes, pts))
+    with open_source(path) as source:
+        expected = source.info
+        stamps = [frame.pts * source.info.time_base for frame in source]
+    report = encode(path, tmp_path / "a.nvc", settings(lam=1 / 2048, group=3))
+    with open(tmp_path / "a.nvc", "rb") as file:
+        assert Decoder(file).info == expected
+    assert [f.pts * expected.time_base for f in decoded(tmp_path / "a.nvc")] == stamps
+    assert report.psnr > 20 and len(report.psnr_planes) == len(info.plane_shapes)
+
+
+@pytest.mark.parametrize("chroma", [Chroma.C422, Chroma.C444])
+def test_other_pixel_formats_are_refused(tmp_path, chroma):
+    info = VideoInfo(16, 16, 8, chroma)
+    with open_sink(tmp_path / "in.y4m", info) as sink:
+        sink.write(Frame(tuple(np.zeros(shape, np.uint8) for shape in info.plane_shapes), 0))
+    with pytest.raises(UsageError, match=f"mc codes 4:2:0 and gray, not what this is .{chroma.name[1:]}.*--model"):
+        encode(tmp_path / "in.y4m", tmp_path / "a.nvc", QUICK)
+    assert os.listdir(tmp_path) == ["in.y4m"]
+
+
+# what it does not have ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"width": 32}, {"parameters": 10_000}, {"prune": 0.5}, {"share": 0.5}, {"share": 0.0}, {"monolithic": True},
+        {"patch": 8}, {"chunk": 1.0}, {"depth": 2}, {"channels": 4}, {"block_channels": 4}, {"conv": "float"},
+    ],
+)  # fmt: skip
+def test_options_that_it_does_not_have(clip, tmp_path, changes):
+    group = None if {"chunk", "monolithic"} & set(changes) else 4
+    (name,) = changes
+    with pytest.raises(UsageError, match=f"mc has no option --{name.replace('_', '-')}"):
+        encode(clip, tmp_path / "a.nvc", settings(group=group, **changes))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_prior_that_is_not_there(clip, quick, tmp_path, monkeypatch):
+    unknown = bytes.fromhex("00ff00ff00ff00ff")
+    data = quick[0].read_bytes()
+    assert data.count(plan.PRIOR) == 1
+    monkeypatch.setattr(plan, "PRIOR", unknown)
+    with pytest.raises(FeatureError, match="00ff00ff00ff00ff"):
+        encode(clip, tmp_path / "a.nvc", QUICK)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,154 @@
+"""Integer layers: the same sums as in 64 bit integers, whatever the order and the instructions that make them."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nvcodec.errors import MalformedError
+from nvcodec.models.integer import BOUND, EXACT, EXACT_SUMS, FINE, SMOOTH, check_sums, sums
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = [(1, 1, 40, 30), (3, 1, 12, 8), (3, 1, 24, 6), (5, 1, 9, 24), (2, 2, 12, 32), (2, 2, 32, 16)]
+"""Kernel, stride, inputs, outputs."""
+
+
+def layer(kernel, inputs, outputs, seed):
+    """(x, weight, bias): numbers as large as a layer may have, int64."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-BOUND, BOUND + 1, (1, inputs, 14, 22))
+    most = (EXACT_SUMS - 2000 * FINE - FINE) // (BOUND * inputs * kernel * kernel)
+    return x, rng.integers(-most, most + 1, (outputs, inputs, kernel, kernel)), rng.integers(-2000, 2001, outputs)
+
+
+def convolution(x, weight, bias, stride):
+    """(sum + 256 bias + 128) div 256 in 64 bit integers."""
+    kernel = weight.shape[-1]
+    if stride == 1:
+        x = np.pad(x, ((0, 0), (0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2))
+    views = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
+    total = np.einsum("nihwkl,oikl->nohw", views, weight)
+    return (total + (FINE * bias + FINE // 2)[:, None, None]) // FINE
+
+
+def as_floats(*arrays):
+    return [torch.from_numpy(a.astype(np.float32)) for a in arrays]
+
+
+@pytest.mark.parametrize("kernel, stride, inputs, outputs", LAYERS)
+def test_a_layer_is_exact(kernel, stride, inputs, outputs):
+    for seed in range(3):
+        x, weight, bias = layer(kernel, inputs, outputs, seed)
+        check_sums("layer", *as_floats(weight, bias), BOUND)
+        found = EXACT.convolve(*as_floats(x, weight, bias), stride)
+        assert found.dtype == torch.float32
+        assert np.array_equal(found.numpy().astype(np.int64), convolution(x, weight, bias, stride))
+        double = [t.double() for t in as_floats(x, weight, bias)]
+        assert torch.equal(EXACT.convolve(*double, stride), found.double())
+        smooth = SMOOTH.convolve(*double, stride)
+        assert (smooth - found).abs().max() <= 0.5
+
+
+def test_what_other_devices_do_is_the_same(monkeypatch):
+    """A matrix product of unfolded pictures, of kernels of any shape."""
+    shapes = [
+        ((5, 3, 3, 3), 1, 1),
+        ((5, 3, 2, 2), 2, 0),
+        ((4, 3, 1, 8), 1, 0),
+        ((4, 3, 8, 1), 1, 0),
+        ((5, 3, 5, 5), 1, 2),
+    ]
+    for shape, stride, padding in shapes:
+        x, weight = torch.randint(-99, 100, (2, 3, 10, 12)).float(), torch.randint(-99, 100, shape).float()
+        for bias in (None, torch.arange(shape[0]).float()):
+            wanted = sums(x, weight, bias, stride, padding)
+            assert torch.equal(Elsewhere(x).run(weight, bias, stride, padding), wanted)
+
+
+class Elsewhere:
+    """Takes a picture for one on another device."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def run(self, weight, bias, stride, padding):
+        class Foreign(torch.Tensor):
+            device = torch.device("meta")
+
+        return sums(self.x.as_subclass(Foreign), weight, bias, stride, padding).as_subclass(torch.Tensor)
+
+
+@given(st.integers(-(2**23), 2**23), st.sampled_from([2, 4, 8, 256, 4096]))
+def test_division_rounds_half_up(value, by):
+    assert EXACT.divide(torch.tensor(float(value)), by).item() == (2 * value + by) // (2 * by)
+    assert SMOOTH.divide(torch.tensor(float(value), dtype=torch.float64), by).item() == value / by
+
+
+def test_the_activation_function():
+    x = torch.tensor([-99999.0, -8189, -8188, -7, -6, -5, -3, -2, -1, 0, 1, 2046, 2047, 2048, 99999])
+    assert EXACT.leak(x).tolist() == [-2047, -2047, -2047, -2, -1, -1, -1, 0, 0, 0, 1, 2046, 2047, 2047, 2047]
+
+
+def test_the_bound_of_sums():
+    """2^24 - 1 is let through, 2^24 is not; signs, inputs and places of the kernel are summed up."""
+    weight = torch.zeros(2, 2, 2, 2)
+    weight[1] = torch.tensor([[[1, -1], [1, -1]], [[-1, 1], [-1, 1]]])
+    reach = 2047
+    bias = torch.tensor([0, (EXACT_SUMS - FINE // 2 - 8 * reach) // FINE])
+    assert 8 * reach + int(bias[1]) * FINE + FINE // 2 < EXACT_SUMS
+    for sign in (1, -1):
+        check_sums("layer", weight, sign * bias, reach)
+        with pytest.raises(MalformedError, match="layer: sums of up to .* they have to stay under 2\\^24"):
+            check_sums("layer", weight, sign * (bias + 1), reach)
+    exact = torch.full((1, 1, 1, 1), float(EXACT_SUMS - FINE // 2 - 1))
+    check_sums("layer", exact, torch.zeros(1), 1)
+    with pytest.raises(MalformedError):
+        check_sums("layer", exact + 1, torch.zeros(1), 1)
+    with pytest.raises(MalformedError):
+        check_sums("layer", torch.full((1, 1, 1, 1), float(2**24 - 1)), torch.zeros(1), 2**20)
+
+
+def digest():
+    """Of the outputs of all layers above, and of interpolation."""
+    from nvcodec.models.motion import interpolate
+
+    out = hashlib.sha256()
+    for number, (kernel, stride, inputs, outputs) in enumerate(LAYERS):
+        arrays = as_floats(*layer(kernel, inputs, outputs, number))
+        out.update(EXACT.convolve(*arrays, stride).numpy().astype("<i4").tobytes())
+    planes = torch.from_numpy(np.random.default_rng(0).integers(-512, 512, (1, 2, 23, 31)).astype(np.float32))
+    out.update(interpolate(planes).numpy().astype("<i4").tobytes())
+    return out.hexdigest()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"ONEDNN_MAX_CPU_ISA": "SSE41", "THREADS": "2"},
+        {"ONEDNN_MAX_CPU_ISA": "AVX2", "THREADS": "2"},
+        {"ATEN_CPU_CAPABILITY": "default"},
+        {"ATEN_CPU_CAPABILITY": "avx2", "THREADS": "2"},
+        {"MKLDNN": "0"},
+        {"MKL_CBWR": "COMPATIBLE", "MKLDNN": "0", "THREADS": "2"},
+    ],
+    ids=lambda setting: " ".join(f"{k}={v}" for k, v in setting.items()),
+)
+def test_instructions_and_libraries_do_not_matter(setting):
+    code = (
+        "import os, sys, torch; sys.path.insert(0, 'tests')\n"
+        "torch.set_num_threads(int(os.environ.get('THREADS', 1)))\n"
+        "torch.backends.mkldnn.enabled = os.environ.get('MKLDNN') != '0'\n"
+        "from test_models_integer import digest\nprint(digest())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **setting}, capture_output=True, text=True, cwd=ROOT
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == digest()

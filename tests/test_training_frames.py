@@ -1,0 +1,241 @@
+"""Fitting latents and displacements of frames: on a real excerpt, under the network of the prior."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from clip_samples import BUNNY
+
+from nvcodec.bitstream.registry import Origin
+from nvcodec.decode.frames import code_picture, named_weights
+from nvcodec.decode.pictures import to_picture
+from nvcodec.decode.state import initial_state
+from nvcodec.encode.frame_group import _distortion
+from nvcodec.encode.networks.mc import PRIOR
+from nvcodec.encode.symbols import Writer
+from nvcodec.errors import FeatureError
+from nvcodec.media.source import open_source
+from nvcodec.models.integer import EXACT, SMOOTH
+from nvcodec.models.mc import LEVELS, Mc, McConfig
+from nvcodec.models.motion import CELL, Reference, predict
+from nvcodec.training import frames as training
+from nvcodec.training.analysis import load_analyses
+from nvcodec.training.displacement import search
+from nvcodec.training.frames import FrameSettings, FrameTrainer, RateMeter, Softness
+from nvcodec.video import VideoInfo
+
+CPU = torch.device("cpu")
+INFO = VideoInfo(64, 48)
+PIXELS = 64 * 48
+QUALITY = 20
+HOW = FrameSettings(steps=10, lam=training.lambda_of(QUALITY))
+MODEL = Mc(McConfig(), INFO.height, INFO.width)
+
+
+def cropped(frame, row, column):
+    """A picture of INFO's size from (row, column) on, both even."""
+    planes = [
+        np.ascontiguousarray(p[row >> s : (row + 48) >> s, column >> s : (column + 64) >> s])
+        for s, p in zip((0, 1, 1), frame.planes, strict=True)
+    ]
+    return to_picture(tuple(planes), INFO, CPU)
+
+
+@pytest.fixture(scope="module")
+def shots():
+    with open_source(BUNNY) as source:
+        return list(islice(source, 8))
+
+
+@pytest.fixture(scope="module")
+def pictures(shots):
+    """A view that moves on by six samples a frame."""
+    return [cropped(frame, 60, 100 + 6 * n) for n, frame in enumerate(shots)]
+
+
+@pytest.fixture(scope="module")
+def weights():
+    state = initial_state(MODEL.tensors, 0, Origin.PRIOR, PRIOR)
+    return named_weights(MODEL, state, CPU)
+
+
+@pytest.fixture
+def trainer(weights):
+    return FrameTrainer(MODEL, weights, load_analyses(PRIOR, MODEL.config), _distortion(INFO, CPU), PIXELS)
+
+
+def nothing(*_):
+    pass
+
+
+@torch.no_grad()
+def coded(trainer, target, refs, latents):
+    """(mean squared error, bits per pixel) of a frame as it is coded."""
+    writer = Writer(latents.by_name())
+    steps = MODEL.steps(trainer.weights, not refs, QUALITY)
+    picture = code_picture(MODEL, trainer.weights, steps, refs, LEVELS, writer)
+    return float(trainer.distortion(picture, target)), sum(writer.bits.values()) / PIXELS
+
+
+@pytest.mark.parametrize("references", [(), (0,), (0, 4)])
+def test_the_loss_falls_with_steps(trainer, pictures, references):
+    """Of what is coded, not of what training sees."""
+    refs = [Reference.of(pictures[n]) for n in references]
+    losses = []
+    for steps in (0, 10, 40):
+        (latents,) = trainer.fit([pictures[2]], [refs], QUALITY, replace(HOW, steps=steps), nothing)
+        mse, bpp = coded(trainer, pictures[2], refs, latents)
+        losses.append(mse / HOW.lam + bpp)
+        if steps == 40:
+            assert mse == pytest.approx(trainer.mse, rel=0.4), "what is trained becomes what is coded"
+    assert losses[0] > 1.02 * losses[1] > 1.02**2 * losses[2]
+
+
+def test_each_step_is_told(trainer, pictures):
+    told = []
+    trainer.fit([pictures[2]], [[]], QUALITY, HOW, lambda *step: told.append(step))
+    assert [done for done, _ in told] == list(range(1, 11)) and told[-1][1] == trainer.mse
+    assert told[-1][1] < told[0][1]
+
+
+def test_lambda_weighs_error_against_bits(trainer, pictures):
+    found = []
+    for lam in (1 / 2048, 1 / 32):
+        how = replace(HOW, steps=30, lam=lam)
+        (latents,) = trainer.fit([pictures[2]], [[]], QUALITY, how, nothing)
+        found.append(coded(trainer, pictures[2], [], latents))
+    assert found[0][0] < found[1][0] and found[0][1] > found[1][1]
+
+
+def test_what_is_found_are_integers(trainer, pictures):
+    refs = [Reference.of(pictures[n]) for n in (0, 4)]
+    (latents,) = trainer.fit([pictures[2]], [refs], QUALITY, HOW, nothing)
+    named = latents.by_name()
+    assert list(named) == ["latent4", "latent3", "latent2", "flow0", "flow1"]
+    assert [tuple(v.shape) for v in named.values()] == [
+        (1, 16, 3, 4), (1, 12, 6, 8), (1, 8, 12, 16), (1, 2, 3, 4), (1, 2, 3, 4)
+    ]  # fmt: skip
+    assert all(torch.equal(v, v.round()) and not v.requires_grad for v in named.values())
+
+
+def test_same_seed_same_result(trainer, pictures):
+    def fitted(seed):
+        (latents,) = trainer.fit([pictures[2]], [[]], QUALITY, replace(HOW, seed=seed), nothing)
+        return torch.cat([v.flatten() for v in latents.by_name().values()])
+
+    assert torch.equal(fitted(1), fitted(1)) and not torch.equal(fitted(1), fitted(2))
+
+
+def test_gradients_reach_displacements(trainer, shots, monkeypatch):
+    """From three quarter samples off they come back, while the latents stay where they were."""
+    refs = [Reference.of(cropped(shots[0], 60, 120))]
+    target = cropped(shots[0], 60, 124)  # what lies 16 quarter samples to the right
+    truth = torch.tensor([16.0, 0.0]).view(1, 2, 1, 1)
+    monkeypatch.setattr(training, "search", lambda *_: truth + 3 * torch.ones(1, 2, 3, 4))
+    how = FrameSettings(steps=30, lam=1 / 20_000, rate=0.0, flow_rate=0.4)
+    (latents,) = trainer.fit([target], [refs], QUALITY, how, nothing)
+    off = (latents.fields[0] - truth)[..., :-1].abs()  # the last column is not in the reference
+    assert float(off.mean()) < 1.0
+
+
+@pytest.mark.parametrize("references", [False, True])
+def test_frames_together_are_as_each_alone(trainer, pictures, references, monkeypatch):
+    """Without noise, up to roundings."""
+    monkeypatch.setattr(Softness, "__call__", lambda self, values: values)
+    targets = pictures[1:4]
+    refs = [[Reference.of(pictures[n]) for n in (0, 4 + t)] if references else [] for t in range(3)]
+    together = trainer.fit(targets, refs, QUALITY, HOW, nothing)
+    mse = trainer.mse
+    alone, errors = [], []
+    for target, column in zip(targets, refs, strict=True):
+        alone += trainer.fit([target], [column], QUALITY, HOW, nothing)
+        errors.append(trainer.mse)
+    assert mse == pytest.approx(sum(errors) / 3, rel=0.01)
+    for a, b in zip(together, alone, strict=True):
+        same = [(v == w).float() for v, w in zip(a.by_name().values(), b.by_name().values(), strict=True)]
+        assert all(float(s.mean()) > 0.97 for s in same)
+    first = [torch.cat([v.flatten() for v in a.by_name().values()]) for a in together]
+    assert not torch.equal(first[0], first[1])
+
+
+# rounding and rating --------------------------------------------------------------------------------------------------
+
+
+def test_soft_rounding_keeps_integers_and_halves():
+    values = torch.arange(-6, 7) / 2
+    for sharpness in (0.5, 2.0, 10.0):
+        assert torch.allclose(training._soft_round(values, sharpness), values, atol=1e-5)
+    between = torch.linspace(-2.8, 2.8, 15)
+    gentle, sharp = (training._soft_round(between, sharpness) for sharpness in (0.01, 60.0))
+    assert torch.allclose(gentle, between, atol=1e-3)
+    assert torch.allclose(sharp, between.round(), atol=0.01)
+    assert bool((training._soft_round(torch.linspace(-2, 2, 99), 4.0).diff() > 0).all())
+
+
+def test_softness_ends_as_rounding():
+    values = 6 * torch.rand(4000, generator=torch.Generator().manual_seed(0)) - 3
+    generator = torch.Generator().manual_seed(1)
+    off = [float((Softness(p, generator)(values) - values.round()).abs().mean()) for p in (0.0, 0.5, 1.0)]
+    assert off[0] > 0.15 > off[1] > off[2] and off[2] < 0.02
+    assert torch.equal(Softness(1.0, generator)(values), Softness(1.0, generator)(values)), "no noise is left"
+    assert not torch.equal(Softness(0.0, generator)(values), Softness(0.0, generator)(values))
+
+
+def test_rated_is_what_is_coded(trainer, pictures):
+    """Bits and picture of integers, in both arithmetics, against the coder's."""
+    refs = [Reference.of(pictures[n]) for n in (0, 4)]
+    (latents,) = trainer.fit([pictures[2]], [refs], QUALITY, HOW, nothing)
+    named = latents.by_name()
+    writer = Writer(named)
+    steps = MODEL.steps(trainer.weights, False, QUALITY)
+    with torch.no_grad():
+        expected = code_picture(MODEL, trainer.weights, steps, refs, LEVELS, writer)
+        for arithmetic in (EXACT, SMOOTH):
+            meter = RateMeter(named, None)
+            fields = MODEL.displacements(trainer.weights, ("flow0", "flow1"), meter.code, arithmetic)
+            assert all(torch.equal(a, b) for a, b in zip(fields, latents.fields, strict=True))
+            picture = MODEL.picture(trainer.weights, steps, predict(refs, fields, arithmetic), meter.code, arithmetic)
+            assert float(meter.total) == pytest.approx(sum(writer.bits.values()), rel=0.03)
+            assert float((picture - expected).abs().mean()) < 3, "quarters of a code value"
+
+
+def test_a_meter_rates_the_cells_of_a_pass_only():
+    values = {"latent2": torch.full((2, 3, 4, 4), 5.0)}
+    law = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), torch.tensor(512.0)
+    cells = torch.zeros(4, 4, dtype=torch.bool)
+    cells[1, 2] = True
+    meter = RateMeter(values, None)
+    found = meter.code("latent2", 1, cells, *law)
+    assert found.sum() == 2 * 3 * 5 and bool((found[:, :, 1, 2] == 5).all())
+    assert meter.total.shape == (2,)
+    one = float(meter.total[1]) / 3
+    meter.code("latent2", 1, ~cells, *law)
+    assert float(meter.total.sum()) == pytest.approx(6 * 16 * one)
+
+
+# where it starts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (4, -6), (-2, 8)])
+def test_search_finds_a_shift(shots, down, right):
+    reference, target = cropped(shots[0], 60, 120), cropped(shots[0], 60 + down, 120 + right)
+    field = search(target, reference)
+    assert field.shape == (1, 2, 48 // CELL, 64 // CELL) and torch.equal(field, field.round())
+    middle = field[0, :, 1, 1:3].mean(1).tolist()
+    assert middle == pytest.approx([4 * right, 4 * down], abs=1.5)
+    moved = predict([Reference.of(reference)], [field], EXACT)[:, :6]
+    off = [float((p - target)[..., 8:16, 8:24].abs().mean()) for p in (moved, reference)]
+    assert off[0] < 0.3 * off[1] or off[1] == 0
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 16), (16, 512)])
+def test_search_takes_any_size(size):
+    luma = torch.rand(1, 6, size[0] // 2, size[1] // 2, generator=torch.Generator().manual_seed(0)) * 800 - 400
+    assert search(luma, luma.roll(1, 3)).shape == (1, 2, size[0] // CELL, size[1] // CELL)
+
+
+def test_a_prior_without_analysis():
+    with pytest.raises(FeatureError, match="00ff00ff00ff00ff"):
+        load_analyses(bytes.fromhex("00ff00ff00ff00ff"), McConfig())

@@ -1,0 +1,352 @@
+"""Model 5: section 16 of the specification, in int64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .container import Video, cap, need
+from .layers import Tensors
+from .rans import Stream
+
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Weights = dict[str, Ints]
+Layer = Callable[[str, Ints], Ints]
+
+LEVELS = (4, 3, 2)
+TAPS = np.array(
+    [
+        [0, 0, 0, 64, 0, 0, 0, 0],
+        [-1, 4, -10, 58, 17, -5, 1, 0],
+        [-1, 4, -11, 40, 40, -11, 4, -1],
+        [0, 1, -5, 17, 58, -10, 4, -1],
+    ],
+    dtype=np.int64,
+)
+
+
+@dataclass
+class Mc:
+    """Configuration in wire order (section 16.1)."""
+
+    longest: int
+    width: int
+    half: int
+    flow: int
+    coarse: int
+    middle: int
+    fine: int
+
+    def check(self, video: Video) -> None:
+        """Section 16.1."""
+        need(1 <= self.longest <= 4096, "group")
+        for value in (self.width, self.half, self.flow, self.coarse, self.middle, self.fine):
+            need(1 <= value <= 256, "a number of channels")
+        need(video.chroma <= 1, "a chroma format that model 5 has not")
+        cells = -(-video.height // 16) * -(-video.width // 16)
+        cap(cells * max(64 * self.half, 384, 16 * self.width, 32 * self.fine), 2**31, "a layer")
+
+    @property
+    def latents(self) -> dict[int, int]:
+        """Channels of a level."""
+        return {4: self.coarse, 3: self.middle, 2: self.fine}
+
+    def layers(self) -> dict[str, tuple[int, int, int]]:
+        """(outputs, inputs, k) by name, in wire order (section 16.2)."""
+        n = self.width
+        out: dict[str, tuple[int, int, int]] = {}
+        for network in ("intra", "inter"):
+            inter = network == "inter"
+            mine: dict[str, tuple[int, int, int]] = {}
+            if inter:
+                mine |= {"sense2": (n, 12, 2), "sense3": (n, n, 2), "sense4": (n, n, 2)}
+            for level, c in self.latents.items():
+                mine |= {f"base{level}": (n, n, 1), f"near{level}": (n, c, 3), f"mid{level}": (n, n, 1)}
+                mine |= {f"first{level}": (2 * c, n, 1), f"second{level}": (2 * c, n, 1), f"latent{level}": (n, c, 3)}
+                if level < 4:
+                    mine[f"mix{level}"] = (n, n, 3)
+                mine[f"up{level}"] = (4 * (self.half if level == 2 else n), n, 1)
+            if inter:
+                mine["sense1"] = (self.half, 12, 3)
+            mine |= {"last": (self.half, self.half, 1), "picture": (6, self.half, 3)}
+            out |= {f"{network}.{name}": shape for name, shape in mine.items()}
+        f = self.flow
+        return out | {"flow.near": (f, 9, 5), "flow.mid": (f, f, 1), "flow.out": (4, f, 1)}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """All tensors by name, in wire order (section 16.2)."""
+        out: dict[str, tuple[int, ...]] = {"intra.start": (self.width,), "intra.steps": (3, 64), "inter.steps": (3, 64)}
+        for name, (outputs, inputs, k) in self.layers().items():
+            out |= {f"{name}.weight": (outputs, inputs, k, k), f"{name}.bias": (outputs,)}
+        return out
+
+    def tensors(self, video: Video) -> Tensors:
+        """As other networks have them."""
+        return [(0, shape, 0) for shape in self.shapes().values()]
+
+    def weights(self, integers: list[NDArray[np.int32]]) -> Weights:
+        """By name, checked (section 16.3)."""
+        out = {name: q.astype(np.int64) for name, q in zip(self.shapes(), integers, strict=True)}
+        for name in self.layers():
+            latents = name.split(".")[1][:-1] in ("near", "latent")
+            sums = (4095 if latents else 2047) * np.abs(out[f"{name}.weight"]).sum((1, 2, 3))
+            sums += 256 * np.abs(out[f"{name}.bias"]) + 128
+            need(bool((sums < 2**24).all()), f"the sums of {name} are not exact")
+        for network in ("intra", "inter"):
+            steps = out[f"{network}.steps"]
+            need(1 <= steps.min() and steps.max() <= 4095, "a step out of 1 .. 4095")
+        return out
+
+
+# Arithmetic (section 16.3) --------------------------------------------------------------------------------------------
+
+
+def bound(x: Ints) -> Ints:
+    """To -2047 .. 2047."""
+    return np.clip(x, -2047, 2047)
+
+
+def leak(x: Ints) -> Ints:
+    """The activation function."""
+    return bound(np.maximum(x, (x + 2) // 4))
+
+
+def convolve(v: Ints, weight: Ints, bias: Ints) -> Ints:
+    """A layer, (I, h, w) -> (O, h, w), or half of both with a kernel of 2."""
+    k = weight.shape[-1]
+    stride, edge = (2, 0) if k == 2 else (1, k // 2)
+    h, w = v.shape[1] // stride, v.shape[2] // stride
+    padded = np.pad(v, ((0, 0), (edge, edge), (edge, edge)))
+    total = np.zeros((len(weight), h, w), np.int64)
+    for m in range(k):
+        for n in range(k):
+            part = padded[:, m : m + stride * (h - 1) + 1 : stride, n : n + stride * (w - 1) + 1 : stride]
+            total += np.einsum("oi,ihw->ohw", weight[:, :, m, n], part)
+    return (total + 256 * bias[:, None, None] + 128) // 256
+
+
+def shuffle(v: Ints) -> Ints:
+    """(4 c, h, w) -> (c, 2 h, 2 w)."""
+    c, h, w = len(v) // 4, *v.shape[1:]
+    return v.reshape(c, 2, 2, h, w).transpose(0, 3, 1, 4, 2).reshape(c, 2 * h, 2 * w)
+
+
+def layer_of(weights: Weights, network: str) -> Layer:
+    """Layers of a network by name."""
+    return lambda name, v: convolve(v, weights[f"{network}.{name}.weight"], weights[f"{network}.{name}.bias"])
+
+
+# Pictures and references (sections 16.6 and 16.7) ---------------------------------------------------------------------
+
+
+def to_picture(planes: list[NDArray[np.integer]], video: Video) -> list[Ints]:
+    """Planes of samples -> luma (16 R, 16 C) and two of chroma (8 R, 8 C)."""
+    rows, columns = -(-video.height // 16), -(-video.width // 16)
+    out = []
+    for plane, cell in zip(planes, (16, 8, 8)):  # noqa: B905  (gray has one plane)
+        p = plane.astype(np.int64)
+        p = 4 * (p - 128) if video.depth == 8 else p - 512
+        down, right = rows * cell - p.shape[0], columns * cell - p.shape[1]
+        out.append(np.pad(p, ((0, down), (0, right)), mode="edge"))
+    return out if video.chroma else [*out, *(np.zeros((8 * rows, 8 * columns), np.int64) for _ in range(2))]
+
+
+def to_planes(picture: Ints, video: Video) -> list[NDArray[np.integer]]:
+    """(6, 8 R, 8 C) -> planes of samples."""
+    out = []
+    for p, (h, w) in zip((shuffle(picture[:4])[0], *picture[4:]), video.plane_shapes):  # noqa: B905
+        s = (p + 2) // 4 + 128 if video.depth == 8 else p + 512
+        out.append(np.clip(s, 0, 2**video.depth - 1).astype("<u1" if video.depth == 8 else "<u2")[:h, :w])
+    return out
+
+
+def interpolate(plane: Ints) -> Ints:
+    """(H, W) -> (4 H, 4 W)."""
+    h, w = plane.shape
+    padded = np.pad(plane, ((3, 4), (3, 4)), mode="edge")
+    wide = np.zeros((h + 7, w, 4), np.int64)
+    for j in range(8):
+        wide += padded[:, j : j + w, None] * TAPS[:, j]
+    wide = wide.reshape(h + 7, 4 * w)
+    tall = np.zeros((h, 4, 4 * w), np.int64)
+    for i in range(8):
+        tall += wide[i : i + h, None, :] * TAPS[:, i, None]
+    return np.clip((tall.reshape(4 * h, 4 * w) + 2048) // 4096, -512, 511)
+
+
+def between_centres(count: int, cells: int) -> tuple[Ints, Ints, Ints]:
+    """Of each sample: the cell before, the cell after, and how far it is from the one before, in 1/32."""
+    y = np.maximum(2 * np.arange(count) - 15, 0)
+    return y // 32, np.minimum(y // 32 + 1, cells - 1), y % 32
+
+
+def gather(plane: Ints, d: Ints) -> Ints:
+    """(H, W) of the interpolated plane, displaced by d (2, H, W)."""
+    h, w = d.shape[1:]
+    at_row = np.clip(4 * np.arange(h)[:, None] + d[1], 0, 4 * h - 1)
+    at_column = np.clip(4 * np.arange(w) + d[0], 0, 4 * w - 1)
+    return plane[at_row, at_column]
+
+
+def moved(picture: list[Ints], field: Ints) -> Ints:
+    """(6, 8 R, 8 C): a reference displaced by a field (2, R, C)."""
+    rows, columns = field.shape[1:]
+    a, below, u = between_centres(16 * rows, rows)
+    b, right, v = between_centres(16 * columns, columns)
+    u = u[:, None]
+    upper = (32 - v) * field[:, a][:, :, b] + v * field[:, a][:, :, right]
+    lower = (32 - v) * field[:, below][:, :, b] + v * field[:, below][:, :, right]
+    d = ((32 - u) * upper + u * lower + 512) // 1024
+    e = (d[:, ::2, ::2] + d[:, ::2, 1::2] + d[:, 1::2, ::2] + d[:, 1::2, 1::2] + 4) // 8
+    luma = gather(interpolate(picture[0]), d)
+    cells = [luma[m::2, n::2] for m in range(2) for n in range(2)]
+    return np.stack([*cells, *(gather(interpolate(chroma), e) for chroma in picture[1:])])
+
+
+def predict(pictures: list[list[Ints]], fields: list[Ints]) -> Ints:
+    """(12, 8 R, 8 C) of one or two references."""
+    parts = [moved(picture, field) for picture, field in zip(pictures, fields, strict=True)]
+    if len(parts) == 1:
+        return np.concatenate([parts[0], np.zeros_like(parts[0])])
+    return np.concatenate([(parts[0] + parts[1] + 1) // 2, (parts[0] - parts[1] + 1) // 2])
+
+
+# Passes (section 16.8) ------------------------------------------------------------------------------------------------
+
+
+def log2(step: int) -> int:
+    """G."""
+    whole = step.bit_length() - 1
+    a, out = step << 32 >> whole, whole
+    for _ in range(8):
+        a = a * a >> 32
+        b = a >> 33
+        a >>= b
+        out = 2 * out + b
+    return out
+
+
+def take(stream: Stream, cells: Flags, location: Ints, scale: Ints, step: int | None) -> Ints:
+    """The values of a pass, (C, h, w) as location and scale are, 0 where not among its cells."""
+    chosen = np.broadcast_to(cells, location.shape)
+    location, scale = location[chosen], scale[chosen]
+    if step is None:
+        m, s = (location + 4) // 8, (4 * scale + 4736) // 256
+    else:
+        m, s = (16 * location + step) // (2 * step), (4 * scale - 4 * (log2(step) - 2304) + 4736) // 256
+    v = (m + 4) // 8
+    coded = s >= 0
+    rows = 8 * np.minimum(s, 47) + m % 8
+    v[coded] = np.array(stream.take(rows[coded].tolist()), np.int64) + m[coded] // 8
+    need(not v.size or int(np.abs(v).max()) < 2**24, "a value is over 2^24 - 1")
+    out = np.zeros(chosen.shape, np.int64)
+    out[chosen] = v
+    return out
+
+
+def even(h: int, w: int) -> Flags:
+    """Where row + column is even."""
+    return (np.arange(h)[:, None] + np.arange(w)) % 2 == 0
+
+
+# Displacements (section 16.9) -----------------------------------------------------------------------------------------
+
+
+def read_field(stream: Stream, layer: Layer, rows: int, columns: int, first: Ints | None) -> Ints:
+    """(2, R, C); first: the first field of the frame, where this is the second."""
+    field = np.zeros((2, rows, columns), np.int64)
+    for stride in (4, 2, 1):
+        d = field[:, ::stride, ::stride]  # a view: what is written to it is written to the field
+        i, j = np.arange(d.shape[1])[:, None] % 2, np.arange(d.shape[2]) % 2
+        known = (i == 0) & (j == 0) & (stride < 4)
+        one = i == j if stride == 4 else (i == 1) & (j == 1)
+        guess = None if first is None else first[:, ::stride, ::stride]
+        for cells, have in ((one, known), (~(known | one), known | one)):
+            location, scale = field_law(layer, d, have, guess, stride)
+            values = np.clip(take(stream, cells, location, scale, None), -4095, 4095)
+            d[:, cells] = values[:, cells]
+    return field
+
+
+def field_law(layer: Layer, d: Ints, known: Flags, first: Ints | None, stride: int) -> tuple[Ints, Ints]:
+    """Location and scale of all cells of a lattice."""
+    h, w = known.shape
+    count, total = np.zeros((h, w), np.int64), np.zeros((2, h, w), np.int64)
+    around = np.pad(known.astype(np.int64), 1)
+    values = np.pad(d * known, ((0, 0), (1, 1), (1, 1)))
+    for i in range(3):
+        for j in range(3):
+            weight = ((1, 2, 1), (2, 0, 2), (1, 2, 1))[i][j]
+            count += weight * around[i : i + h, j : j + w]
+            total += weight * values[:, i : i + h, j : j + w]
+    g = np.zeros_like(total) if first is None else -8 * first
+    base = np.where(count > 0, (16 * total + count) // np.maximum(2 * count, 1), g)
+    second = 0 if first is None else 1
+    one = np.ones((1, h, w), np.int64)
+    x = [
+        bound(8 * (8 * d - base)) * known,
+        512 * one * known,
+        bound(8 * (g - base)) * second,
+        512 * one * second,
+        512 * one * (stride == 1),
+        512 * one * (stride == 2),
+        64 * one * count,
+    ]
+    z = layer("out", leak(layer("mid", leak(layer("near", np.concatenate(x))))))
+    return 8 * base + z[:2], z[2:]
+
+
+# Frames (section 16.10) -----------------------------------------------------------------------------------------------
+
+
+def read_latents(stream: Stream, layer: Layer, level: int, channels: int, trunk: Ints, step: int) -> Ints:
+    """y of a level, (C, h, w)."""
+    base = layer(f"base{level}", trunk)
+    first = even(*trunk.shape[1:])
+    y = np.zeros((channels, *trunk.shape[1:]), np.int64)
+    for head, cells in (("first", first), ("second", ~first)):
+        near = base if head == "first" else base + layer(f"near{level}", y)
+        z = layer(f"{head}{level}", leak(layer(f"mid{level}", leak(near))))
+        y = y + np.clip(step * take(stream, cells, z[:channels], z[channels:], step), -4095, 4095)
+    return y
+
+
+def read_picture(
+    stream: Stream,
+    model: Mc,
+    weights: Weights,
+    grid: tuple[int, int],
+    prediction: Ints | None,
+    levels: set[int],
+    quality: int,
+) -> Ints:
+    """(6, 8 R, 8 C); prediction: None with INTRA. levels: those that are coded."""
+    network = "intra" if prediction is None else "inter"
+    layer = layer_of(weights, network)
+    senses: dict[int, Ints] = {}
+    if prediction is None:
+        trunk = bound(np.broadcast_to(weights["intra.start"][:, None, None], (model.width, *grid)))
+    else:
+        senses[2] = leak(layer("sense2", prediction))
+        senses[3] = leak(layer("sense3", senses[2]))
+        trunk = leak(layer("sense4", senses[3]))
+    for level, channels in model.latents.items():
+        if level < 4:
+            trunk = leak(trunk + senses.get(level, 0))
+        if level in levels:
+            step = int(weights[f"{network}.steps"][4 - level, quality])
+            y = read_latents(stream, layer, level, channels, trunk, step)
+        else:
+            y = np.zeros((channels, *trunk.shape[1:]), np.int64)
+        trunk = leak(trunk + layer(f"latent{level}", y))
+        if level < 4:
+            trunk = bound(trunk + leak(layer(f"mix{level}", trunk)))
+        trunk = shuffle(layer(f"up{level}", trunk))
+    if prediction is not None:
+        trunk = trunk + layer("sense1", prediction)
+    out = layer("picture", leak(layer("last", leak(trunk))))
+    return out if prediction is None else out + prediction[:6]

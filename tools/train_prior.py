@@ -1,0 +1,167 @@
+"""Train a prior of the model `mc` on clips and pictures, and make it that of the package.
+
+    python tools/train_prior.py CLIPS ... --checkpoint prior.npz --minutes 600      again goes on where it was stopped
+    python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from prior.npz   a new run from what another learned
+    python tools/train_prior.py --checkpoint prior.npz --export                     into the package
+
+Interrupted (Ctrl-C, or SIGTERM) it writes a checkpoint and ends. docs/priors.md has more.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+import click
+import cv2
+import torch
+
+from nvcodec.decode.device import DEVICES, choose_device
+from nvcodec.encode.networks import mc as network
+from nvcodec.errors import NvcodecError, SourceError, UsageError
+from nvcodec.models import priors
+from nvcodec.models.mc import McConfig
+from nvcodec.training import analysis
+from nvcodec.training.excerpts import Clip, Excerpts, batches, load_clip
+from nvcodec.training.prior import Prior, export
+from nvcodec.training.prior_fit import PriorTrainer, load_prior
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvcodec" / "excerpts"
+
+
+def sources(paths: Iterable[Path]) -> list[Path]:
+    """The files given, and all files below the folders given."""
+    out = []
+    for path in paths:
+        out += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return out
+
+
+def load_clips(paths: Iterable[Path], cache: Path, longest: int, most: int) -> list[Clip]:
+    """All that can be read; a line for each that cannot."""
+    out = []
+    for path in sources(paths):
+        try:
+            out.append(load_clip(path, cache, longest, most))
+        except SourceError as error:
+            click.echo(f"left out: {error}")
+    return out
+
+
+class Interrupt:
+    """Set by the signals that end a program, so that a step is never cut in two."""
+
+    def __init__(self) -> None:
+        self.set = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._catch)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        self.set = True
+
+
+def train(trainer: PriorTrainer, excerpts: Excerpts, checkpoint: Path, total: tuple[int, float], every: int) -> None:
+    """Until `total`, (steps, seconds), whichever is first. A checkpoint and a line every so many steps."""
+    stop = Interrupt()
+    workers = max(1, torch.get_num_threads())
+    ready = batches(excerpts, trainer.done, trainer.device, workers)
+    before, began = trainer.seconds, time.perf_counter()
+    try:
+        while not stop.set:
+            trainer.seconds = before + time.perf_counter() - began
+            progress = max(trainer.done / total[0], trainer.seconds / total[1])
+            if progress >= 1:
+                break
+            trainer.step(next(ready), progress)
+            if trainer.done % every == 0:
+                trainer.save(checkpoint)
+                click.echo(line(trainer, progress))
+    finally:
+        ready.close()
+    trainer.save(checkpoint)
+    click.echo(f"{checkpoint}: {trainer.done} steps in {trainer.seconds:.0f} s")
+    if stop.set:
+        sys.exit(130)
+
+
+def line(trainer: PriorTrainer, progress: float) -> str:
+    """What was seen since the last one: decibels and bits a pixel, by the number of references, and their cost."""
+    seen = trainer.meter.take()
+    parts = [f"{100 * progress:5.1f}%", f"step {trainer.done}", f"{trainer.seconds:.0f} s"]
+    for kind in ("intra", "one", "two"):
+        if f"{kind} mse" in seen:
+            psnr = -10 * math.log10(max(seen[f"{kind} mse"], 1e-12))
+            parts.append(f"{kind} {psnr:.2f} dB {seen[f'{kind} bpp']:.4f} bpp ({seen[f'{kind} cost']:.4f})")
+    if "moving" in seen:
+        parts.append(f"moving {seen['moving']:.4f} bpp")
+    return "  ".join(parts)
+
+
+def release(prior: Prior) -> None:
+    """Write the prior into the package and make encoders take it."""
+    name = export(prior, priors.PATHS[0], analysis.FOLDER).hex()
+    path = Path(network.__file__)
+    text, found = re.subn(r'(?m)^(PRIOR = bytes\.fromhex\(")\w{16}("\))$', rf"\g<1>{name}\2", path.read_text("utf-8"))
+    if found != 1:
+        raise UsageError(f"{path} names no prior")
+    path.write_text(text, "utf-8")
+    values = " ".join(map(str, prior.config.values))
+    size = (priors.PATHS[0] / f"{name}.bin").stat().st_size
+    click.echo(f"section 12.5 of bitstream_spec.md needs this row:\n| `{name}` | mc | {values} | {size} |")
+
+
+@click.command(help=__doc__, context_settings={"max_content_width": 120})
+@click.argument("clips", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--checkpoint", required=True, type=click.Path(path_type=Path), help="Written, and gone on from.")
+@click.option("--from", "origin", type=click.Path(exists=True, path_type=Path), help="A checkpoint to start from.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Of training, over all runs.")
+@click.option("--steps", type=click.IntRange(1), help="Of training, over all runs.")
+@click.option("--crop", default=96, show_default=True, help="Luma samples of a side of an excerpt.")
+@click.option("--batch", default=6, show_default=True, type=click.IntRange(1), help="Excerpts of a step.")
+@click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES))
+@click.option("--threads", type=click.IntRange(1), help="Of the CPU.  [default: all]")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
+@click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
+@click.option("--every", default=200, show_default=True, type=click.IntRange(1), help="Steps between checkpoints.")
+@click.option("--longest", default=960, show_default=True, help="Larger clips are scaled down to this side.")
+@click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")
+@click.option("--cache", default=CACHE, show_default=True, type=click.Path(path_type=Path), help="For decoded clips.")
+@click.option("--export", "exported", is_flag=True, help="Write the result into the package.")
+def main(
+    clips: tuple[Path, ...], checkpoint: Path, origin: Path | None, minutes: float | None, steps: int | None,
+    crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float, muon_rate: float, every: int,
+    longest: int, frames: int, cache: Path, exported: bool,
+) -> None:  # fmt: skip
+    try:
+        if clips:
+            if minutes is None and steps is None:
+                raise UsageError("say how long: --minutes or --steps")
+            if threads:
+                torch.set_num_threads(threads)
+            cv2.setNumThreads(1)  # excerpts have threads of their own
+            excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
+            again = checkpoint.is_file()
+            start = checkpoint if again else origin
+            prior = Prior(McConfig(), seed) if start is None else load_prior(start)
+            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed)
+            if again:
+                trainer.resume(checkpoint)
+            train(trainer, excerpts, checkpoint, (steps or 2**62, 60 * minutes if minutes else math.inf), every)
+        elif not exported:
+            raise UsageError("no clips to train on, and nothing to --export")
+        if exported:
+            release(load_prior(checkpoint))
+    except NvcodecError as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
