@@ -6,11 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from clip_samples import BUNNY, SHOTS, write_clip
+from clip_samples import BUNNY, CITY, SHOTS, write_clip
 from encode_samples import decoded, shape
 
 from nvcodec.bitstream.container import Reader
-from nvcodec.bitstream.registry import Exactness, Inheritance
+from nvcodec.bitstream.frames import FramesSection
+from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind
 from nvcodec.decode import frames as decoding
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode import frame_chain, plan
@@ -345,3 +346,16 @@ def test_a_prior_that_is_not_there(clip, quick, tmp_path, monkeypatch):
     with pytest.raises(FeatureError, match="00ff00ff00ff00ff"):
         encode(clip, tmp_path / "a.nvc", QUICK)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_frame_after_a_cut_starts_anew(cut, tmp_path):
+    """The last frame of a group, which is predicted over its whole length."""
+    shots = ((BUNNY, 4, (40, 60)), (CITY, 4, (0, 0))) if cut else ((BUNNY, 8, (40, 60)),)
+    clip = write_clip(tmp_path / "clip.y4m", 96, 64, shots)
+    encode(clip, tmp_path / "a.nvc", settings(group=8, stop=None))
+    with open(tmp_path / "a.nvc", "rb") as file:
+        (group,) = Reader(file).groups()
+    coded = FramesSection.unpack(group.section(SectionKind.FRAMES), 8).frames
+    assert [frame.intra for frame in coded] == [True, cut] + [False] * 6
+    assert len(decoded(tmp_path / "a.nvc")) == 8

@@ -175,11 +175,12 @@ def readme(text: str) -> str:
         "nvcodec fast",
         "nvcodec fast model=nerv",
         "nvcodec fast model=hnerv",
+        "nvcodec ultrafast model=mc",
         "x264 medium",
         "x265 medium",
         "svtav1 6",
     )
-    rows = [row for row in results["rows"] if row["codec"]["label"] in chosen and 0.09 < row["rate"]["value"] < 0.5]
+    rows = [row for row in results["rows"] if row["codec"]["label"] in chosen and 0.04 < row["bpp"] < 0.5]
     body = table((CODEC, BPP, RGB, QUALITY[2], *SPEED[:2]), rows)
     before, _, rest = text.partition(MARKS[0])
     return f"{before}{MARKS[0]}\n{body}{MARKS[1]}{rest.partition(MARKS[1])[2]}"

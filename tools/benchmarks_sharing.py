@@ -186,11 +186,12 @@ def _published() -> str:
     )
     note = (
         "One thread of a shared machine. The papers, with 300 epochs of 132 steps on a GPU and without quantisation: "
-        "NeRV has 32.21 dB with 3.2 million parameters, HNeRV 35.57 dB with 1.5 million. A step of that HNeRV takes 4 "
-        "to 6 seconds here, so an hour is 5 of its 300 epochs.\n"
+        "NeRV has 32.21 dB with 3.2 million parameters, HNeRV 35.57 dB with 1.5 million. A step of that HNeRV takes 5 "
+        "seconds or more here, so that an hour is 4 or 5 of its 300 epochs: its row, which had to share its core, "
+        "says how far that is, not what HNeRV can do.\n"
     )
     return section(
-        "The papers' networks: NeRV with 3.2 million parameters, bunny at 720p, 132 frames in one group",
+        "The papers' networks, 3.2 and 1.5 million parameters: bunny at 720p, 132 frames in one group",
         "papers_bunny_720p",
         table(columns, load("papers_bunny_720p")["rows"]),
         note,

@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("608511bd64c189c9")
+PRIOR = bytes.fromhex("f46b7f1ebd16e26b")
 GROUP = 16
 WIDTH = McConfig().width
 
