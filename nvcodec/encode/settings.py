@@ -17,8 +17,8 @@ class EncodeSettings:
 
     Rate, at most one of the three (none of them: bpp = 0.3):
         bpp: bits per pixel that the whole file shall have. psnr: RGB PSNR in dB that every group shall reach.
-        lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer; of mc, per
-            bit per pixel.
+        lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer; of
+            mc, per bit per pixel.
     Speed: preset, one of training.presets.PRESETS.
     Network: model; group, frames of a group, or chunk, their seconds, for models whose groups are chunks; width, or
         parameters, how many the network may have; and of some models patch, depth, channels, block_channels and conv,
