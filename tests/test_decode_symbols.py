@@ -53,7 +53,7 @@ def test_with_a_step(location, scale, step):
         assert floor == math.floor((eighths + 4) / 8) and exact < -0.5 + 1 / 64
         return
     assert 8 * floor + row % 8 == eighths
-    assert row // 8 == 47 if exact > 48 else abs(row // 8 - exact) <= 0.5 + 1 / 64
+    assert abs(row // 8 - min(exact, 47)) <= 0.5 + 1 / 64
 
 
 @given(st.integers(-(2**19), 2**19), st.integers(-(2**16), 2**16))

@@ -24,9 +24,10 @@ from nvcodec.models import priors
 from nvcodec.models.integer import EXACT_SUMS
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.training import analysis
+from nvcodec.training.distortion import rgb_error
 from nvcodec.training.excerpts import Batch, Excerpts, batches, load_clip
 from nvcodec.training.prior import Prior, export
-from nvcodec.training.prior_fit import OCTAVES, Frames, PriorTrainer, distortion, load_prior
+from nvcodec.training.prior_fit import OCTAVES, Frames, PriorTrainer, load_prior
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 from tools import train_prior
 
@@ -203,7 +204,7 @@ def test_distortion_is_that_of_rgb():
     b[0, 0, 0, 0] = 4.0  # one code value of luma
     b[1, 5, 3, 3] = 4.0  # of Cr
     rows = torch.tensor(rgb_differences(VideoInfo(1280, 720))).expand(2, 3, 3)
-    found = distortion(a, b, rows)
+    found = rgb_error((a - b) / 4, rows)
     assert float(found[0]) == pytest.approx(1 / 219**2 / 256, rel=1e-4)
     red, green = 2 * (1 - 0.2126) / 224, 2 * (1 - 0.2126) * 0.2126 / 0.7152 / 224
     assert float(found[1]) == pytest.approx(4 * (red**2 + green**2) / (3 * 256), rel=1e-4)

@@ -31,6 +31,7 @@ from nvcodec.models.hierarchy import CARRIED, Place, coding_order
 from nvcodec.models.mc import Mc
 from nvcodec.models.motion import Reference
 from nvcodec.training.analysis import Analyses
+from nvcodec.training.distortion import rgb_error
 from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
@@ -218,14 +219,11 @@ class FrameGroupEncoder:
 
 def _distortion(info: VideoInfo, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
     """Mean squared error of RGB in [0, 1], of each of N pictures (N, 6, h, w), chroma repeated."""
-    rows = torch.tensor(rgb_differences(info), dtype=torch.float32, device=device)  # (3, 3), of a code value
+    rows = torch.tensor([rgb_differences(info)], dtype=torch.float32, device=device)  # (1, 3, 3)
     unit = 4 if info.bit_depth == 8 else 1  # in which pictures are
     height, width = -(-info.height // 2), -(-info.width // 2)
 
     def distortion(pictures: Tensor, targets: Tensor) -> Tensor:
-        error = (pictures - targets)[:, :, :height, :width] / unit
-        luma, chroma = error[:, :4].unsqueeze(1), error[:, 4:]
-        moved = torch.einsum("rc,nchw->nrhw", rows[:, 1:], chroma).unsqueeze(2)  # (N, 3, 1, h, w)
-        return (rows[:, :1, None, None] * luma + moved).square().mean((1, 2, 3, 4))
+        return rgb_error((pictures - targets)[:, :, :height, :width] / unit, rows)
 
     return distortion

@@ -23,6 +23,7 @@ from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
 from nvcodec.models.mc import FLOW_UNIT, LEVELS, Mc, McConfig
 from nvcodec.models.motion import HIGH, LOW, Reference, predict
+from nvcodec.training.distortion import rgb_error
 from nvcodec.training.excerpts import Batch
 from nvcodec.training.frames import FINEST_LAMBDA
 from nvcodec.training.laplace import SUREST_LOG2, bits
@@ -188,7 +189,7 @@ class PriorTrainer:
         values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, steps, strict=True)}
         meter = NoisyRate(values, self._generator)
         pictures = model.picture(weights, steps, frames.prediction, meter.code, SMOOTH)
-        found = distortion(pictures, frames.target, frames.rows)
+        found = rgb_error((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
         return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
 
@@ -254,14 +255,6 @@ def _opened(path: Path) -> np.lib.npyio.NpzFile:
     if not isinstance(found, np.lib.npyio.NpzFile):
         raise SourceError(f"{path}: not a checkpoint of a prior")
     return found
-
-
-def distortion(pictures: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
-    """Mean squared error of RGB in [0, 1], (N,), of pictures (N, 6, h, w), chroma repeated. rows: (N, 3, 3)."""
-    error = (pictures - targets) / 4
-    luma = rows[:, :, :1, None, None] * error[:, None, :4]  # (N, 3, 4, h, w)
-    chroma = torch.einsum("nrc,nchw->nrhw", rows[:, :, 1:], error[:, 4:])
-    return (luma + chroma.unsqueeze(2)).square().mean((1, 2, 3, 4))
 
 
 def _relative(coded: Coded) -> Tensor:
