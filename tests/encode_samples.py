@@ -2,11 +2,15 @@
 
 import dataclasses
 
+import pytest
+
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode.settings import EncodeSettings
+from nvcodec.media.color import stack_planes, to_rgb
+from nvcodec.metrics import PsnrMeter
 
 NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS = Inheritance
 QUICK = EncodeSettings(
@@ -45,3 +49,14 @@ def decoded(path):
         groups = list(Decoder(file, device="cpu").groups())
     assert {group.check for group in groups} == {Check.EXACT}
     return [frame for group in groups for frame in group.frames]
+
+
+def assert_same_psnr(report, sources, frames, info):
+    """The report has the PSNR of decoded frames against the source's, and their times."""
+    meter = PsnrMeter(info.peak)
+    for a, b in zip(sources, frames, strict=True):
+        assert a.pts == b.pts
+        pair = [to_rgb(stack_planes([f]), info)[0].numpy() for f in (a, b)]
+        meter.add((pair[0], pair[1]), (a.planes, b.planes))
+    assert report.psnr == pytest.approx(meter.rgb_mean_over_frames(), abs=1e-6)
+    assert report.psnr_planes == pytest.approx(meter.planes_mean_over_frames(), abs=1e-6)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from clip_samples import write_clip
+from encode_samples import assert_same_psnr
 
 from nvcodec.bitstream.container import Reader
 from nvcodec.decode.decoder import Check, Decoder
@@ -20,10 +21,8 @@ from nvcodec.encode.encoder import encode
 from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import SourceError, TargetError, UsageError
-from nvcodec.media.color import stack_planes, to_rgb
 from nvcodec.media.sink import open_sink
 from nvcodec.media.source import open_source
-from nvcodec.metrics import PsnrMeter
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 
 BUNNY = Path(__file__).parent / "data" / "bunny_320x180.mp4"
@@ -60,13 +59,7 @@ def test_the_report_is_what_the_file_decodes_to(clip, tmp_path):
     assert report.bpp == report.bytes * 8 / (11 * 75 * 43)
     assert sum(report.bytes_by_kind.values()) == report.bytes
     assert set(checks) == {Check.EXACT} and len(frames) == 11
-    meter = PsnrMeter(info.peak)
-    for a, b in zip(sources, frames, strict=True):
-        assert a.pts == b.pts
-        pair = [to_rgb(stack_planes([f]), info)[0].numpy() for f in (a, b)]
-        meter.add((pair[0], pair[1]), (a.planes, b.planes))
-    assert report.psnr == pytest.approx(meter.rgb_mean_over_frames(), abs=1e-6)
-    assert report.psnr_planes == pytest.approx(meter.planes_mean_over_frames(), abs=1e-6)
+    assert_same_psnr(report, sources, frames, info)
     for group in report.groups:
         assert group.psnr == pytest.approx(group.psnr_training, abs=0.01)
     kinds = [type(e) for e in events]

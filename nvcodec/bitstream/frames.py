@@ -51,6 +51,12 @@ class CodedFrame:
         return cls(bool(flags & _INTRA), tuple(bool(flags >> 1 + level & 1) for level in range(LEVELS)), quality)
 
 
+def quality_of_depth(quality: int, offsets: tuple[int, ...], depth: int) -> int:
+    """The quality index of frames of a depth of the hierarchy, those without one of their own."""
+    offset = offsets[min(depth, len(offsets) - 1)] if offsets else 0
+    return min(quality + offset, QUALITIES - 1)
+
+
 @dataclass(frozen=True)
 class FramesSection:
     """What the section holds. frames: in coding order. stream: the symbols."""
@@ -65,8 +71,7 @@ class FramesSection:
         own = self.frames[place].quality
         if own is not None:
             return own
-        offset = self.offsets[min(depth, len(self.offsets) - 1)] if self.offsets else 0
-        return min(self.quality + offset, QUALITIES - 1)
+        return quality_of_depth(self.quality, self.offsets, depth)
 
     def validate(self, name: str) -> None:
         """Refuse indices out of range."""

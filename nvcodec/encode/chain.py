@@ -12,7 +12,8 @@ import torch
 from nvcodec.bitstream.records import ModelRecord
 from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.state import State, apply, initial_state
-from nvcodec.encode.group import Encoded, GroupEncoder, Place
+from nvcodec.encode.checking import Place
+from nvcodec.encode.group import Encoded, GroupEncoder
 from nvcodec.encode.layout import kinds
 from nvcodec.encode.output import Output
 from nvcodec.encode.plan import Decision, video_record

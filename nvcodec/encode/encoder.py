@@ -24,9 +24,10 @@ from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode.device import choose_device
 from nvcodec.encode import jobs
 from nvcodec.encode.chain import ChainEncoder, beginning
+from nvcodec.encode.checking import Place
 from nvcodec.encode.engine import Engine
 from nvcodec.encode.frame_chain import FrameChainEncoder
-from nvcodec.encode.group import GroupEncoder, Place
+from nvcodec.encode.group import GroupEncoder
 from nvcodec.encode.layout import Division, Layout, by_layout, find_layout
 from nvcodec.encode.output import Output
 from nvcodec.encode.plan import Decision, build_frame_model, build_model, decide, divide, video_record

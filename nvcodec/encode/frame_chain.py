@@ -12,8 +12,8 @@ from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.decode.pictures import Planes
 from nvcodec.decode.state import initial_state
 from nvcodec.encode.chain import Pace
+from nvcodec.encode.checking import Place
 from nvcodec.encode.frame_group import Effort, EncodedFrames, FrameGroupEncoder
-from nvcodec.encode.group import Place
 from nvcodec.encode.layout import kinds
 from nvcodec.encode.output import Output
 from nvcodec.encode.plan import Decision, video_record
@@ -81,9 +81,12 @@ class FrameChainEncoder:
         """As Engine: of all frames."""
         if self._decision.layout is None:
             return None
-        lengths = [length for unit in self._decision.layout.units for length in unit]
-        fresh = self._decision.census.fresh
-        return sum(self._effort.total(length, number < fresh) for number, length in enumerate(lengths))
+        chains = [[length for unit in chain for length in unit] for chain in self._decision.layout.chains]
+        return sum(
+            self._effort.total(length, kinds(self._settings, 1, number) == [Inheritance.NONE])
+            for lengths in chains
+            for number, length in enumerate(lengths)
+        )
 
     @property
     def expected_bpp(self) -> float | None:
@@ -156,8 +159,8 @@ class FrameChainEncoder:
         """What the first group costs, from its latents before they are fitted."""
         quality = round(quality_of(None))
         for _ in range(GUESSES):
-            found = self._groups.encode(frames, place, carried, quality, Effort(0, 0), 0, lambda *_: None)
-            control.learn(8.0 * found.report.size * FITTED, len(frames), place.random_access, quality)
+            size = self._groups.size(frames, place, carried, quality)
+            control.learn(8.0 * size * FITTED, len(frames), place.random_access, quality)
             quality = control.quality()
 
     def _control(self, output: Output) -> QualityControl:

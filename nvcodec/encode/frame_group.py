@@ -5,41 +5,36 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nvcodec.bitstream import chunks
-from nvcodec.bitstream.frames import CodedFrame, FramesSection
+from nvcodec.bitstream.frames import CodedFrame, FramesSection, quality_of_depth
 from nvcodec.bitstream.group_records import GroupRecord, Section
 from nvcodec.bitstream.records import VideoRecord
 from nvcodec.bitstream.registry import SectionKind
-from nvcodec.decode import render
 from nvcodec.decode.frames import References, code_picture, decode_frames, named_weights
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.decode.state import State
-from nvcodec.encode.group import Place as GroupPlace
-from nvcodec.encode.group import compare
+from nvcodec.encode.checking import Costs, checked, new_record, size_of
+from nvcodec.encode.checking import Place as GroupPlace
 from nvcodec.encode.report import GroupReport
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.errors import SelfCheckError
 from nvcodec.media.color import rgb_differences
-from nvcodec.metrics import PsnrMeter, bpp, psnr_from_mse
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order
 from nvcodec.models.mc import Mc
 from nvcodec.models.motion import Reference
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.distortion import rgb_error
-from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, lambda_of
+from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
 OFFSETS = (0, 3, 6, 9, 12)  # of quality by depth: what others refer to is worth more
 FEWER = 0.75  # steps of a frame between two others, over those of the depth before
 TOGETHER = 1 << 20  # luma samples that are fitted at a time
-Watch = Callable[[int, float], None]
-"""watch(steps done, mean squared error)"""
 
 
 @dataclass(frozen=True)
@@ -68,12 +63,21 @@ class EncodedFrames:
 
 
 @dataclass(frozen=True, eq=False)
-class _Coded:
+class _CodedFrame:
     """One frame: how it is coded, its symbols, and what a decoder makes of it."""
 
     header: CodedFrame
     symbols: Writer
     planes: Planes
+
+
+@dataclass(frozen=True, eq=False)
+class _CodedGroup:
+    """A group's record, the frames that it should decode to, in the order of display, and what it took."""
+
+    record: GroupRecord
+    planes: list[Planes]
+    costs: Costs
 
 
 class FrameGroupEncoder:
@@ -103,15 +107,37 @@ class FrameGroupEncoder:
 
         quality: index of the frames of depth 0; seed: of the noise of fitting.
         """
+        coded = self._fit(frames, place, carried, quality, effort, seed, watch)
+        began = time.perf_counter()
+        planes = self._decoded(coded.record, carried, coded.planes)
+        record, report = checked(coded.record, planes, frames, self.video, self.info, self.device, coded.costs, began)
+        return EncodedFrames(record, planes[-1], report)
+
+    def size(self, frames: Sequence[Frame], place: GroupPlace, carried: Planes | None, quality: int) -> int:
+        """Bytes of a group whose latents are as analysis and search have them; it is not decoded."""
+        coded = self._fit(frames, place, carried, quality, Effort(0, 0), 0, lambda *_: None)
+        return size_of(coded.record, self.video)
+
+    def _fit(
+        self,
+        frames: Sequence[Frame],
+        place: GroupPlace,
+        carried: Planes | None,
+        quality: int,
+        effort: Effort,
+        seed: int,
+        watch: Watch,
+    ) -> _CodedGroup:
+        """Frames to a record; arguments as of `encode`."""
         began = time.perf_counter()
         order = coding_order(len(frames), carried is not None)
-        coded: dict[int, _Coded] = {}
+        coded: dict[int, _CodedFrame] = {}
         shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
         references = References(lambda frame: to_picture(shown[frame], self.info, self.device), self.info)
         done, errors = 0, 0.0
         for together in self._batches(order):
             depth = together[0].depth
-            own = self._quality(quality, depth)
+            own = quality_of_depth(quality, OFFSETS, depth)
             settings = FrameSettings(effort.steps(depth), lambda_of(own), seed=seed + together[0].frame)
             targets = [to_picture(frames[p.frame].planes, self.info, self.device) for p in together]
             refs = [[references[r] for r in p.references] for p in together]
@@ -132,51 +158,21 @@ class FrameGroupEncoder:
         in_order = [coded[p.frame] for p in order]
         headers = tuple(one.header for one in in_order)
         section = FramesSection(quality, OFFSETS, headers, stream([one.symbols for one in in_order]))
-        record = GroupRecord(
-            number=place.number,
-            chain=place.chain,
-            model=place.model,
-            inheritance=place.inheritance,
-            first_frame=place.first_frame,
-            pts=tuple(frame.pts for frame in frames),
-            pixel_hash=bytes(8),
-            means=(0,) * len(frames[0].planes),
-            sections=(Section(SectionKind.FRAMES, section.pack()),),
-        )
-        coding, began = time.perf_counter() - began, time.perf_counter()
-        planes = self._decoded(record, carried, [coded[n].planes for n in range(len(frames))])
-        record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
-        meter = PsnrMeter(self.info.peak)
-        rows = [compare(meter, frames[t], planes[t], self.info, self.device) for t in range(len(frames))]
-        size = len(record.pack(self.video)) + chunks.OVERHEAD
-        sections = {s.kind.name.lower(): len(s.data) for s in record.sections}
+        record = new_record(place, frames, (Section(SectionKind.FRAMES, section.pack()),))
         bits: dict[str, float] = {}
-        for one in coded.values():
+        for one in in_order:
             for name, cost in one.symbols.bits.items():
                 bits[name] = bits.get(name, 0.0) + cost
-        report = GroupReport(
-            number=place.number,
-            chain=place.chain,
-            random_access=place.random_access,
-            inheritance=place.inheritance.name.lower(),
-            first_frame=place.first_frame,
-            frames=len(frames),
-            psnr=meter.rgb_mean_over_frames(),
-            psnr_frames=tuple(rows),
-            psnr_planes=meter.planes_mean_over_frames(),
-            psnr_training=meter.rgb_mean_over_frames(),
-            psnr_loss=psnr_from_mse(errors / len(frames)),
-            bytes=size,
-            bytes_by_kind={**sections, "headers": size - sum(sections.values())},
+        costs = Costs(
+            psnr_training=None,
+            mse=errors / len(frames),
             bits_per_tensor=bits,
-            bpp=bpp(size, len(frames), self.info.width, self.info.height),
             lam=lambda_of(quality),
             steps=effort.total(len(frames), place.random_access),
             seconds_training=fitting,
-            seconds_coding=coding,
-            seconds_checking=time.perf_counter() - began,
+            seconds_coding=time.perf_counter() - began,
         )
-        return EncodedFrames(record, planes[-1], report)
+        return _CodedGroup(record, [coded[n].planes for n in range(len(frames))], costs)
 
     def _batches(self, order: Sequence[Place]) -> Iterator[Sequence[Place]]:
         """Frames that do not refer to each other, at most TOGETHER samples at a time, by depth."""
@@ -192,18 +188,15 @@ class FrameGroupEncoder:
         alone, predicted = (self._trainer.outlook(target, r, quality, lam) for r in ([], references))
         return alone < predicted
 
-    def _quality(self, quality: int, depth: int) -> int:
-        return FramesSection(quality, OFFSETS, (CodedFrame(False),), b"").quality_of(0, depth)
-
     @torch.no_grad()
-    def _code(self, latents: FrameLatents, references: Sequence[Reference], quality: int) -> _Coded:
+    def _code(self, latents: FrameLatents, references: Sequence[Reference], quality: int) -> _CodedFrame:
         """What a decoder makes of a frame's latents."""
         symbols = Writer(latents.by_name())
         levels = [level for level in self.model.levels if bool(latents.latents[level].any())]
         steps = self.model.steps(self.weights, not references, quality)
         picture = code_picture(self.model, self.weights, steps, references, levels, symbols)
         header = CodedFrame(not references, tuple(level in levels for level in self.model.levels))
-        return _Coded(header, symbols, to_planes(picture, self.info))
+        return _CodedFrame(header, symbols, to_planes(picture, self.info))
 
     def _decoded(self, record: GroupRecord, carried: Planes | None, expected: list[Planes]) -> list[Planes]:
         """The frames, from the record's bytes. SelfCheckError where they are not what was coded."""

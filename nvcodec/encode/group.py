@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from nvcodec.bitstream import chunks
 from nvcodec.bitstream.group_records import GroupRecord
 from nvcodec.bitstream.records import VideoRecord
-from nvcodec.bitstream.registry import Inheritance
 from nvcodec.decode import render
 from nvcodec.decode.state import Masks, State, apply, encode_residuals
+from nvcodec.encode.checking import Costs, Place, checked, compare, new_record
 from nvcodec.encode.report import GroupReport
 from nvcodec.errors import SelfCheckError
 from nvcodec.media.color import from_rgb, split_planes, stack_planes, to_rgb
-from nvcodec.metrics import PsnrMeter, bpp, psnr_from_mse
+from nvcodec.metrics import PsnrMeter
 from nvcodec.models.base import LATENT, Backbone
 from nvcodec.training.fit import FitResult, Member, Trained, Watch, fit, parts, pictures
 from nvcodec.training.search import Measure, Run, fit_to_psnr
 from nvcodec.training.settings import FitSettings
 from nvcodec.training.trainee import Parameters
-from nvcodec.video import Frame, Plane, VideoInfo
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a group stands."""
-
-    number: int
-    chain: int
-    model: int
-    first_frame: int
-    inheritance: Inheritance
-
-    @property
-    def random_access(self) -> bool:
-        """Whether it decodes without the groups before."""
-        return self.inheritance in (Inheritance.NONE, Inheritance.WINDOW)
+from nvcodec.video import Frame, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -114,52 +97,15 @@ class GroupEncoder:
         coded = encode_residuals(
             base, parameters.latents, parameters.steps, parameters.floats, fresh=place.random_access, shared=shared
         )
-        record = GroupRecord(
-            number=place.number,
-            chain=place.chain,
-            model=place.model,
-            inheritance=place.inheritance,
-            first_frame=place.first_frame,
-            pts=tuple(frame.pts for frame in frames),
-            pixel_hash=bytes(8),
-            means=(0,) * len(frames[0].planes),
-            sections=coded.sections,
-        )
+        record = new_record(place, frames, coded.sections)
         coding, began = time.perf_counter() - began, time.perf_counter()
 
-        decoded = GroupRecord.unpack(record.pack(self.video), self.video)
-        state = apply(base, decoded, shared)
+        state = apply(base, GroupRecord.unpack(record.pack(self.video), self.video), shared)
         planes = render.render_group(self.model, state.weights(self.model.tensors, self.device), len(frames), self.info)
         _check_integers(state, parameters, place.number)
-        record = replace(record, pixel_hash=render.pixel_hash(planes), means=render.plane_means(planes))
-        meter = PsnrMeter(self.info.peak)
-        rows = [compare(meter, frames[t], planes[t], self.info, self.device) for t in range(len(frames))]
-        checking = time.perf_counter() - began
-
-        sizes = {section.kind.name.lower(): len(section.data) for section in record.sections}
-        size = len(record.pack(self.video)) + chunks.OVERHEAD
-        report = GroupReport(
-            number=place.number,
-            chain=place.chain,
-            random_access=place.random_access,
-            inheritance=place.inheritance.name.lower(),
-            first_frame=place.first_frame,
-            frames=len(frames),
-            psnr=meter.rgb_mean_over_frames(),
-            psnr_frames=tuple(rows),
-            psnr_planes=meter.planes_mean_over_frames(),
-            psnr_training=psnr_training,
-            psnr_loss=psnr_from_mse(trained.mse),
-            bytes=size,
-            bytes_by_kind={**sizes, "headers": size - sum(sizes.values())},
-            bits_per_tensor=dict(zip(self.latent_names(), coded.tensors.bits, strict=True)),
-            bpp=bpp(size, len(frames), self.info.width, self.info.height),
-            lam=effort.lam,
-            steps=effort.iterations,
-            seconds_training=effort.seconds,
-            seconds_coding=coding,
-            seconds_checking=checking,
-        )
+        bits = dict(zip(self.latent_names(), coded.tensors.bits, strict=True))
+        costs = Costs(psnr_training, trained.mse, bits, effort.lam, effort.iterations, effort.seconds, coding)
+        record, report = checked(record, planes, frames, self.video, self.info, self.device, costs, began)
         return Encoded(record, state, effort.lam, report)
 
     def latent_names(self) -> list[str]:
@@ -174,12 +120,6 @@ class GroupEncoder:
             for t, planes in zip(places, split_planes(from_rgb(shown, self.info), self.info), strict=True):
                 compare(meter, frames[t], planes, self.info, self.device)
         return meter.rgb_mean_over_frames()
-
-
-def compare(meter: PsnrMeter, frame: Frame, planes: tuple[Plane, ...], info: VideoInfo, device: torch.device) -> float:
-    """RGB PSNR of `planes`, which were decoded, against one frame; both are added to the meter."""
-    pair = [to_rgb(stack_planes([f], device), info)[0].cpu().numpy() for f in (frame, Frame(planes, 0))]
-    return meter.add((pair[0], pair[1]), (frame.planes, planes)).rgb
 
 
 class _Target:

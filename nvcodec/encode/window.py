@@ -12,7 +12,8 @@ from nvcodec.bitstream import chunks
 from nvcodec.bitstream.group_records import WindowRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.decode.state import Masks, State, Window, apply_window, encode_window
-from nvcodec.encode.group import Effort, Encoded, GroupEncoder, Place
+from nvcodec.encode.checking import Place
+from nvcodec.encode.group import Effort, Encoded, GroupEncoder
 from nvcodec.encode.networks.base import Network
 from nvcodec.encode.report import WindowReport
 from nvcodec.encode.settings import EncodeSettings
