@@ -12,7 +12,7 @@ from nvcodec.bitstream.group_records import GroupRecord, Section
 from nvcodec.bitstream.records import ModelRecord, VideoRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind
 from nvcodec.decode.decoder import video_info
-from nvcodec.decode.frames import References, code_picture, named_weights
+from nvcodec.decode.frames import Motions, References, code_prediction, named_weights
 from nvcodec.decode.pictures import to_picture, to_planes
 from nvcodec.decode.render import pixel_hash, plane_means
 from nvcodec.decode.state import apply_network, encode_network, initial_state
@@ -20,7 +20,8 @@ from nvcodec.encode.symbols import Writer, stream
 from nvcodec.models import priors
 from nvcodec.models.base import create_frame_model
 from nvcodec.models.hierarchy import CARRIED, coding_order
-from nvcodec.models.mc import McConfig
+from nvcodec.models.mc import QUALITIES, McConfig
+from nvcodec.models.motion import HIGH, LOW
 
 NONE, PREVIOUS = Inheritance.NONE, Inheritance.PREVIOUS
 CONFIG = McConfig(group=9, width=4, half=4, flow=4, coarse=3, middle=2, fine=2)
@@ -36,7 +37,7 @@ def model_of(height, width, config=CONFIG):
 def integers(tensors, seed=0):
     """int32 arrays that are a network: every sum is exact, every step right."""
     rng = np.random.default_rng(seed)
-    steps = np.geomspace(6, 1500, 64).round()
+    steps = np.geomspace(6, 1500, QUALITIES).round()
     out = []
     for t in tensors:
         if t.name.endswith(".steps"):
@@ -45,6 +46,11 @@ def integers(tensors, seed=0):
             values = rng.integers(*((-40, 41) if t.name.endswith(".weight") else (-700, 701)), t.shape)
         out.append(values.astype(np.int32))
     return out
+
+
+def planes_at_random(channels, height, width, seed=0):
+    """(1, channels, height, width) of samples."""
+    return np.random.default_rng(seed).integers(LOW, HIGH + 1, (1, channels, height, width))
 
 
 def weights_of(model, latents):
@@ -68,14 +74,17 @@ def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS
     shown = {} if reference is None else {CARRIED: reference}
     references = References(lambda frame: to_picture(shown[frame], info, CPU), info)
     section = FramesSection(QUALITY, offsets, tuple(headers), b"")
-    writers = []
+    motions, writers = Motions(), []
     for number, place in enumerate(coding_order(len(headers), reference is not None)):
         header = headers[number]
         writers.append(Writer(known(model, rng)))
-        steps = model.steps(weights, header.intra, section.quality_of(number, place.depth))
+        tuning = model.tuning(weights, header.intra, section.quality_of(number, place.depth))
         levels = [level for level, coded in zip((4, 3, 2), header.levels, strict=True) if coded]
-        used = [] if header.intra else [references[frame] for frame in place.references]
-        shown[place.frame] = to_planes(code_picture(model, weights, steps, used, levels, writers[-1]), info)
+        prediction = None
+        if not header.intra:
+            used = [references[frame] for frame in place.references]
+            prediction = code_prediction(model, weights, place, used, motions, writers[-1])
+        shown[place.frame] = to_planes(model.picture(weights, tuning, prediction, writers[-1], levels=levels), info)
     return replace(section, stream=stream(writers)), [shown[frame] for frame in range(len(headers))]
 
 

@@ -74,7 +74,7 @@ def one_law():
     latents = changed(*BIASED)
     values = {tensor.name: torch.from_numpy(q).float() for tensor, q in zip(model.tensors, latents, strict=True)}
     writer = Writer({"latent4": torch.zeros(1, 1, 1, 1)})
-    model.picture(values, model.steps(values, True, 0), None, writer, levels=(4,))
+    model.picture(values, model.tuning(values, True, 0), None, writer, levels=(4,))
     (row, r), *rest = writer.passes
     assert len(row) == 1 and not any(len(rows) for rows, _ in rest)
     return row, -int(r[0])
@@ -94,8 +94,8 @@ def valid_frames():
     """Files that are at the edge of the rules."""
     yield M.data
     yield without_symbols(EMPTY)
-    yield frames(header(INTRA | OWN, own=b"\x3f") + EMPTY)
-    yield frames(header(INTRA, 63, bytes(range(240, 256))) + EMPTY)
+    yield frames(header(INTRA | OWN, own=b"\x5f") + EMPTY)
+    yield frames(header(INTRA, 95, bytes(range(240, 256))) + EMPTY)
     yield frames(header() + uvarint(256) + b"\0" + struct.pack("<I", 2**16) * 256)
     assert one_law()[1] > 0
     yield one_symbol(-MAX_MAGNITUDE)
@@ -136,7 +136,7 @@ def frame_cases():
     steps = bytes(len(network()[0].tensors))
     yield "G25", M.sections(0, STEPS=steps)
     yield "G25", M.sections(1, STEPS=steps)
-    for name in ("intra.near4.weight", "inter.latent2.weight"):
+    for name in ("intra.near4.weight", "inter.latent2.weight", "intra.direct.weight"):
         yield "G26", with_weight(name, 4097)  # by 4095 alone it is 2^24
     for name in ("intra.picture.bias", "flow.out.bias"):
         yield "G26", with_weight(name, -65536)
@@ -154,7 +154,7 @@ def frame_cases():
 def payload_cases():
     """(row, bytes): the section FRAMES."""
     stream = FramesSection.unpack(M.groups[1].section(FRAMES), 1).stream
-    for quality in (64, 255):
+    for quality in (96, 255):
         yield "F1", frames(header(quality=quality) + EMPTY)
         yield "F1", frames(header(INTRA | OWN, own=bytes([quality])) + EMPTY)
     yield "F2", frames(header(offsets=bytes(17)) + EMPTY)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvcodec.bitstream.frames import CodedFrame, FramesSection
+from nvcodec.bitstream.frames import QUALITIES, CodedFrame, FramesSection
 from nvcodec.errors import FormatError, MalformedError
 
-QUALITY = st.integers(0, 63)
+QUALITY = st.integers(0, QUALITIES - 1)
 FRAME = st.builds(
     CodedFrame, st.booleans(), st.tuples(st.booleans(), st.booleans(), st.booleans()), st.none() | QUALITY
 )
@@ -23,13 +23,13 @@ SECTION = st.builds(
 GOLDEN = FramesSection(
     9,
     (0, 3, 200),
-    (CodedFrame(True), CodedFrame(False, (True, False, True)), CodedFrame(False, (False, False, False), 63)),
+    (CodedFrame(True), CodedFrame(False, (True, False, True)), CodedFrame(False, (False, False, False), 95)),
     b"stream",
 )
 
 
 def test_golden():
-    assert GOLDEN.pack() == bytes.fromhex("09 03 0003c8 0f 0a 103f") + b"stream"
+    assert GOLDEN.pack() == bytes.fromhex("09 03 0003c8 0f 0a 105f") + b"stream"
     assert FramesSection.unpack(GOLDEN.pack(), 3) == GOLDEN
 
 
@@ -49,7 +49,7 @@ def test_any_bytes(data, count):
 
 def test_quality():
     one = FramesSection(9, (0, 3, 200), (CodedFrame(False),) * 2 + (CodedFrame(False, quality=5),), b"")
-    assert [one.quality_of(0, depth) for depth in range(4)] == [9, 12, 63, 63]
+    assert [one.quality_of(0, depth) for depth in range(4)] == [9, 12, 95, 95]
     assert one.quality_of(2, 3) == 5
     assert dataclasses.replace(one, offsets=(2,)).quality_of(1, 7) == 11
     assert dataclasses.replace(one, offsets=()).quality_of(1, 7) == 9
@@ -59,7 +59,7 @@ def test_quality():
     "text, why",
     [
         ("", "quality needs 1 bytes"),
-        ("40 00 01", "quality 64 is not in 0..63"),
+        ("60 00 01", "quality 96 is not in 0..95"),
         ("00 11" + 17 * "00" + "01", "17 offsets, over 16"),
         ("00 ffffffffffffffffff01", "offsets needs"),
         ("00 03 0000", "offsets needs 3 bytes"),
@@ -68,7 +68,7 @@ def test_quality():
         ("00 00 20", "reserved flags of a frame"),
         ("00 00 80", "reserved flags of a frame"),
         ("00 00 10", "quality of a frame needs 1 bytes"),
-        ("00 00 10 40", "quality 64 is not in 0..63"),
+        ("00 00 10 60", "quality 96 is not in 0..95"),
     ],
 )
 def test_what_is_refused(text, why):
@@ -79,11 +79,11 @@ def test_what_is_refused(text, why):
 @pytest.mark.parametrize(
     "change",
     [
-        {"quality": 64},
+        {"quality": 96},
         {"quality": -1},
         {"offsets": (256,)},
         {"offsets": (0,) * 17},
-        {"frames": (CodedFrame(True, quality=64),)},
+        {"frames": (CodedFrame(True, quality=96),)},
         {"frames": (CodedFrame(True, (True,)),)},
     ],
 )

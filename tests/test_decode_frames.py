@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from mc_samples import CPU, QUALITY, code_group, headers_of, integers, model_of, weights_of
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection
-from nvcodec.decode.frames import References, decode_frames
+from nvcodec.decode.frames import Motions, References, decode_frames
 from nvcodec.decode.pictures import check_format, to_picture, to_planes
 from nvcodec.errors import FormatError, MalformedError
-from nvcodec.models.hierarchy import coding_order
+from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.motion import midway
 from nvcodec.video import Chroma, VideoInfo
 
 SIZES = [(50, 37), (16, 16), (1, 1), (17, 33), (96, 80)]
@@ -83,7 +84,7 @@ HEADER = st.builds(
     CodedFrame,
     st.booleans(),
     st.tuples(st.booleans(), st.booleans(), st.booleans()),
-    st.none() | st.integers(0, 63),
+    st.none() | st.integers(0, 95),
 )
 
 
@@ -197,6 +198,56 @@ def test_any_bytes(data, count, carried, framed):
     decoded_or_none(data, count, picture_of(INFO) if carried else None)
 
 
+# Guesses --------------------------------------------------------------------------------------------------------------
+
+
+def field_at_random(seed):
+    return torch.from_numpy(np.random.default_rng(seed).integers(-99, 100, (1, 2, 3, 4))).float()
+
+
+@pytest.mark.parametrize("count, carried", [(5, False), (4, True), (8, False), (3, True)])
+def test_guesses_are_part_of_the_way_between_references(count, carried):
+    """From the later of both to the earlier one, or the other way around; none for the first frames."""
+    motions, fields = Motions(), {}
+    for place in coding_order(count, carried):
+        guess = motions.guess(place)
+        if len(place.references) == 2:
+            a, b = place.references
+            known = fields[b, a] if (b, a) in fields else -fields[a, b]
+            wanted = torch.floor(8 * known * (place.frame - a) / (b - a) + 0.5)
+            assert torch.equal(guess, wanted)
+            assert torch.equal(guess, midway(known, place.frame - a, b - a))
+        else:
+            assert guess is None
+        mine = [field_at_random(10 * place.frame + n) for n in range(len(place.references))]
+        motions.add(place, mine)
+        fields |= {(place.frame, r): field for r, field in zip(place.references, mine, strict=True)}
+    assert {first < second for first, second in fields} == {True, False} or count == 3
+
+
+def test_there_is_no_guess_where_what_lies_between_is_not_known():
+    """The later coded of both references is intra, or is the carried frame's."""
+    motions, field = Motions(), field_at_random(0)
+    assert motions.guess(Place(0, (), 0)) is None and motions.guess(Place(1, (0,), 1)) is None
+    assert motions.guess(Place(2, (0, 4), 2)) is None and motions.guess(Place(0, (CARRIED, 1), 2)) is None
+    motions.add(Place(4, (0,), 1), [field])
+    assert motions.guess(Place(4, (0,), 1)) is None and motions.guess(Place(6, (4, 8), 2)) is None
+    assert torch.equal(motions.guess(Place(2, (0, 4), 2)), 4 * field)
+    motions.add(Place(2, (0, 4), 2), [field, 3 * field])
+    assert torch.equal(motions.guess(Place(1, (0, 2), 3)), 4 * field)
+    assert torch.equal(motions.guess(Place(3, (2, 4), 3)), -12 * field)
+    motions.add(Place(3, (CARRIED,), 1), [field])
+    assert torch.equal(motions.guess(Place(0, (CARRIED, 3), 2)), 2 * field)
+
+
+def test_a_decoder_takes_guesses_from_frames_before(monkeypatch):
+    """Other displacements of a frame change what is read of those between."""
+    section, planes = code_group(MODEL, WEIGHTS, headers_of(5, False), None, INFO)
+    assert same(decode_frames(MODEL, WEIGHTS, section.pack(), 5, None, INFO), planes)
+    monkeypatch.setattr(Motions, "guess", lambda *_: None)
+    assert not same(decoded_or_none(section.pack(), 5, None), planes)
+
+
 # Pictures -------------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +314,6 @@ def test_the_models_masks_can_be_trained_with_after_decoding():
     def code(name, stride, cells, location, scale, step):
         return torch.where(cells, location + scale, 0)
 
-    picture = model.picture(leaves, model.steps(leaves, True, 3), None, code, levels=model.levels)
+    picture = model.picture(leaves, model.tuning(leaves, True, 3), None, code, levels=model.levels)
     picture.sum().backward()
     assert leaves["intra.start"].grad is not None

@@ -12,6 +12,7 @@ import torch
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode.encoder import encode
 from nvcodec.encode.settings import EncodeSettings
+from nvcodec.models.motion import HIGH, LOW, Reference
 
 pytestmark = pytest.mark.gpu
 BUNNY = Path(__file__).parent / "data" / "bunny_320x180.mp4"
@@ -27,6 +28,15 @@ def needs_cuda():
 def test_coded_frames_are_the_same_to_the_bit(name):
     with open(Path(__file__).parent / "vectors" / f"{name}.nvc", "rb") as file:
         assert {group.check for group in Decoder(file, device="cuda").groups()} == {Check.EXACT}
+
+
+def test_moved_references_are_the_same_to_the_bit():
+    """Wherever displacements lead."""
+    random = np.random.default_rng(0)
+    pictures = torch.from_numpy(random.integers(LOW, HIGH + 1, (2, 6, 24, 40))).float()
+    fields = torch.from_numpy(random.choice([-4095, -70, -3, 0, 5, 161, 4095], (2, 2, 3, 5))).float()
+    cpu, cuda = (Reference.of(pictures.to(where)).moved(fields.to(where)).cpu() for where in ("cpu", "cuda"))
+    assert torch.equal(cpu, cuda)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

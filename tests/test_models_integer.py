@@ -117,14 +117,14 @@ def test_the_bound_of_sums():
 
 def digest():
     """Of the outputs of all layers above, and of interpolation."""
-    from nvcodec.models.motion import interpolate
+    from nvcodec.models.motion import Quarters
 
     out = hashlib.sha256()
     for number, (kernel, stride, inputs, outputs) in enumerate(LAYERS):
         arrays = as_floats(*layer(kernel, inputs, outputs, number))
         out.update(EXACT.convolve(*arrays, stride).numpy().astype("<i4").tobytes())
     planes = torch.from_numpy(np.random.default_rng(0).integers(-512, 512, (1, 2, 23, 31)).astype(np.float32))
-    out.update(interpolate(planes).numpy().astype("<i4").tobytes())
+    out.update(Quarters.of(planes, 4).phases.numpy().astype("<i4").tobytes())
     return out.hexdigest()
 
 

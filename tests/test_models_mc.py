@@ -1,116 +1,25 @@
-"""The model mc and its motion, against their definitions written out in plain integers."""
+"""The model mc: its sums are exact, its passes cover everything, its tensors are what they should be."""
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mc_samples import CONFIG, integers, known, model_of, weights_of
+from mc_samples import CONFIG, integers, known, model_of, planes_at_random, weights_of
 
-from nvcodec.errors import FeatureError, LimitError, MalformedError
-from nvcodec.models.base import LATENT, create, create_frame_model
-from nvcodec.models.integer import EXACT, SMOOTH
-from nvcodec.models.mc import LEVELS, McConfig, checkerboard, lattice_passes
-from nvcodec.models.motion import HIGH, LOW, TAPS, Reference, interpolate, predict
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from nvcodec.errors import FeatureError, LimitError, MalformedError  # noqa: E402
+from nvcodec.models.base import LATENT, create, create_frame_model  # noqa: E402
+from nvcodec.models.integer import EXACT, SMOOTH  # noqa: E402
+from nvcodec.models.mc import LEVELS, QUALITIES, McConfig, Tuning, checkerboard, lattice_passes  # noqa: E402
+from tools.refdec.mc import field_law, layer_of  # noqa: E402
 
 MODEL = model_of(37, 50)
 WEIGHTS = weights_of(MODEL, integers(MODEL.tensors))
-
-
-def at(plane, y, x):
-    """A sample of a plane with edges repeated."""
-    return int(plane[min(max(y, 0), plane.shape[0] - 1), min(max(x, 0), plane.shape[1] - 1)])
-
-
-def planes_at_random(channels, height, width, seed=0):
-    return np.random.default_rng(seed).integers(LOW, HIGH + 1, (1, channels, height, width))
-
-
-def interpolated(plane):
-    """Q of a plane, by loops."""
-    out = np.zeros((4 * plane.shape[0], 4 * plane.shape[1]), np.int64)
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            rows, columns = TAPS[y % 4], TAPS[x % 4]
-            total = sum(
-                rows[i] * columns[j] * at(plane, y // 4 + i - 3, x // 4 + j - 3) for i in range(8) for j in range(8)
-            )
-            out[y, x] = min(max((total + 2048) // 4096, LOW), HIGH)
-    return out
-
-
-def test_interpolation():
-    planes = planes_at_random(2, 5, 7)
-    found = interpolate(torch.from_numpy(planes).float()).numpy()
-    assert found.shape == (1, 2, 20, 28)
-    for channel in range(2):
-        assert np.array_equal(found[0, channel], interpolated(planes[0, channel]))
-        assert np.array_equal(found[0, channel, ::4, ::4], planes[0, channel])
-
-
-def test_every_set_of_taps_keeps_the_mean():
-    assert all(sum(taps) == 64 for taps in TAPS) and max(sum(map(abs, taps)) for taps in TAPS) == 112
-
-
-def moved(picture, field):
-    """M of a picture (6, h, w) and a field (2, R, C), by loops."""
-    _, half_height, half_width = picture.shape
-    height, width, (_, rows, columns) = 2 * half_height, 2 * half_width, field.shape
-    luma = np.zeros((height, width), np.int64)
-    for channel in range(4):
-        luma[channel // 2 :: 2, channel % 2 :: 2] = picture[channel]
-    shift = np.zeros((2, height, width), np.int64)
-    for i in range(height):
-        for j in range(width):
-            a, u = divmod(max(2 * i - 15, 0), 32)
-            b, v = divmod(max(2 * j - 15, 0), 32)
-            below, right = min(a + 1, rows - 1), min(b + 1, columns - 1)
-            for c in range(2):
-                d = field[c]
-                upper = (32 - v) * d[a, b] + v * d[a, right]
-                lower = (32 - v) * d[below, b] + v * d[below, right]
-                shift[c, i, j] = ((32 - u) * upper + u * lower + 512) // 1024
-    half = (shift[:, ::2, ::2] + shift[:, ::2, 1::2] + shift[:, 1::2, ::2] + shift[:, 1::2, 1::2] + 4) // 8
-
-    def take(plane, displacement):
-        fine = interpolated(plane)
-        return np.array(
-            [
-                [at(fine, 4 * i + displacement[1, i, j], 4 * j + displacement[0, i, j]) for j in range(plane.shape[1])]
-                for i in range(plane.shape[0])
-            ]
-        )
-
-    shifted = take(luma, shift)
-    parts = [shifted[channel // 2 :: 2, channel % 2 :: 2] for channel in range(4)]
-    return np.stack([*parts, *(take(picture[c], half) for c in (4, 5))])
-
-
-def test_a_moved_reference_and_predictions():
-    pictures = [planes_at_random(6, 16, 16, seed) for seed in (1, 2)]
-    fields = [np.random.default_rng(seed).integers(-90, 91, (1, 2, 2, 2)) for seed in (3, 4)]
-    fields[1][0, 0, 0, 0] = 4095
-    found = [
-        Reference.of(torch.from_numpy(p).float()).moved(torch.from_numpy(f).float(), EXACT).numpy()[0]
-        for p, f in zip(pictures, fields, strict=True)
-    ]
-    wanted = [moved(p[0], f[0]) for p, f in zip(pictures, fields, strict=True)]
-    assert np.array_equal(found, wanted)
-    references = [Reference.of(torch.from_numpy(p).float()) for p in pictures]
-    both = [torch.from_numpy(f).float() for f in fields]
-    one = predict(references[:1], both[:1], EXACT).numpy()[0]
-    assert np.array_equal(one[:6], wanted[0]) and not one[6:].any()
-    two = predict(references, both, EXACT).numpy()[0]
-    assert np.array_equal(two[:6], (wanted[0] + wanted[1] + 1) // 2)
-    assert np.array_equal(two[6:], (wanted[0] - wanted[1] + 1) // 2)
-
-
-def test_motion_in_double_precision_is_the_same():
-    picture, field = planes_at_random(6, 24, 16), np.random.default_rng(0).integers(-4095, 4096, (1, 2, 3, 2))
-    single = Reference.of(torch.from_numpy(picture).float())
-    double = Reference(*(part.double() for part in (single.picture, single.luma, single.chroma)))
-    found = single.moved(torch.from_numpy(field).float(), EXACT)
-    assert torch.equal(double.moved(torch.from_numpy(field).double(), EXACT), found.double())
 
 
 def coder(values):
@@ -125,7 +34,7 @@ def coder(values):
 
 
 @pytest.mark.parametrize("inter", [False, True])
-@pytest.mark.parametrize("quality", [0, 30, 63])
+@pytest.mark.parametrize("quality", [0, 30, 95])
 def test_a_picture_in_double_precision_is_the_same(inter, quality):
     """Every sum is exact: more digits change nothing."""
     values = known(MODEL, np.random.default_rng(1), 9)
@@ -134,8 +43,8 @@ def test_a_picture_in_double_precision_is_the_same(inter, quality):
     for dtype in (torch.float32, torch.float64):
         weights = {name: w.to(dtype) for name, w in WEIGHTS.items()}
         code, asked = coder(values)
-        steps = MODEL.steps(weights, not inter, quality)
-        picture = MODEL.picture(weights, steps, prediction if prediction is None else prediction.to(dtype), code)
+        tuning = MODEL.tuning(weights, not inter, quality)
+        picture = MODEL.picture(weights, tuning, prediction if prediction is None else prediction.to(dtype), code)
         found.append(picture.double())
         laws.append([law.double() for *_, location, scale in asked for law in (location, scale)])
     assert torch.equal(*found) and all(torch.equal(a, b) for a, b in zip(*laws, strict=True))
@@ -145,20 +54,57 @@ def test_a_picture_in_double_precision_is_the_same(inter, quality):
 def test_without_rounding_it_is_nearly_the_same():
     """The smooth arithmetic that training uses."""
     values = known(MODEL, np.random.default_rng(1), 2)
-    steps = MODEL.steps(WEIGHTS, True, 10)
-    exact, smooth = (MODEL.picture(WEIGHTS, steps, None, coder(values)[0], a) for a in (EXACT, SMOOTH))
+    tuning = MODEL.tuning(WEIGHTS, True, 10)
+    exact, smooth = (MODEL.picture(WEIGHTS, tuning, None, coder(values)[0], a) for a in (EXACT, SMOOTH))
     assert 0 < (exact - smooth).abs().max() < 40 and (exact - smooth).abs().mean() < 4
+
+
+@pytest.mark.parametrize("intra", [True, False])
+@pytest.mark.parametrize("quality", [0, 41, QUALITIES - 1])
+def test_tuning_is_a_column_of_steps_and_a_row_of_starts(intra, quality):
+    network = "intra" if intra else "inter"
+    tuning = MODEL.tuning(WEIGHTS, intra, quality)
+    assert [float(s) for s in tuning.steps] == WEIGHTS[f"{network}.steps"][:, quality].tolist()
+    assert tuning.start.shape == (1, CONFIG.width, 1, 1)
+    assert tuning.start.flatten().tolist() == WEIGHTS[f"{network}.start"][quality].tolist()
+
+
+@pytest.mark.parametrize("inter", [False, True])
+def test_a_picture_depends_on_where_its_trunk_starts(inter):
+    values = known(MODEL, np.random.default_rng(1))
+    prediction = torch.from_numpy(planes_at_random(12, 8 * MODEL.rows, 8 * MODEL.columns)).float() if inter else None
+    tuning = MODEL.tuning(WEIGHTS, not inter, 30)
+    other = Tuning(tuning.steps, tuning.start + 300)
+    pictures = [MODEL.picture(WEIGHTS, t, prediction, coder(values)[0]) for t in (tuning, other)]
+    assert float((pictures[0] - pictures[1]).abs().amax(1).gt(0).float().mean()) > 0.1
+
+
+@pytest.mark.parametrize("inter", [False, True])
+@pytest.mark.parametrize("coded", [True, False])
+def test_the_finest_latents_have_a_linear_way_to_the_picture(inter, coded):
+    """Whatever it adds; where they are not coded, its bias."""
+    values = known(MODEL, np.random.default_rng(1))
+    prediction = torch.from_numpy(planes_at_random(12, 8 * MODEL.rows, 8 * MODEL.columns)).float() if inter else None
+    network = "inter" if inter else "intra"
+    without = {name: torch.zeros_like(w) if ".direct." in name else w for name, w in WEIGHTS.items()}
+    tuning, levels = MODEL.tuning(WEIGHTS, not inter, 30), LEVELS if coded else LEVELS[:-1]
+    pictures = [MODEL.picture(w, tuning, prediction, coder(values)[0], levels=levels) for w in (WEIGHTS, without)]
+    y = (values["latent2"] * tuning.steps[-1]).clamp(-4095, 4095) * coded
+    weight, bias = (WEIGHTS[f"{network}.direct.{part}"].double() for part in ("weight", "bias"))
+    sums = torch.nn.functional.conv2d(y.double(), weight, 256 * bias, padding=1)
+    wanted = torch.nn.functional.pixel_shuffle(torch.floor((sums + 128) / 256), 2)
+    assert torch.equal((pictures[0] - pictures[1]).double(), wanted)
 
 
 def test_levels_that_are_not_coded_are_levels_of_zeros():
     values = known(MODEL, np.random.default_rng(1))
-    steps = MODEL.steps(WEIGHTS, True, 3)
+    tuning = MODEL.tuning(WEIGHTS, True, 3)
     for levels in ((), (4,), (3, 2), (2,)):
         code, asked = coder(values)
-        picture = MODEL.picture(WEIGHTS, steps, None, code, levels=levels)
+        picture = MODEL.picture(WEIGHTS, tuning, None, code, levels=levels)
         assert [name for name, *_ in asked] == [f"latent{level}" for level in LEVELS if level in levels for _ in "ab"]
         zero = {name: v * (int(name[-1]) in levels) for name, v in values.items()}
-        assert torch.equal(picture, MODEL.picture(WEIGHTS, steps, None, coder(zero)[0]))
+        assert torch.equal(picture, MODEL.picture(WEIGHTS, tuning, None, coder(zero)[0]))
 
 
 def test_passes_of_a_frame_cover_every_value_once():
@@ -175,9 +121,65 @@ def test_passes_of_a_frame_cover_every_value_once():
     ]  # 3 x 4 cells: one of the lattice of stride 4
     assert sum(n for name, _, n, *_ in asked if name == "flow0") == MODEL.rows * MODEL.columns
     code, asked = coder(values)
-    MODEL.picture(WEIGHTS, MODEL.steps(WEIGHTS, True, 0), None, code)
+    MODEL.picture(WEIGHTS, MODEL.tuning(WEIGHTS, True, 0), None, code)
     cells = [n for name, _, n, *_ in asked]
     assert cells == [6, 6, 24, 24, 96, 96]
+
+
+def laws(asked):
+    """(location, scale) of each pass, of its whole lattice."""
+    return [(location, scale) for *_, location, scale in asked]
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_guess_is_where_the_first_cells_are_expected(second):
+    """The law of what has no known neighbours lies around it, up to what the network adds."""
+    still = {name: w.clone() for name, w in WEIGHTS.items()}
+    still["flow.out.weight"].zero_()
+    still["flow.out.bias"].zero_()
+    values = known(MODEL, np.random.default_rng(1), 20)
+    guess = torch.from_numpy(np.random.default_rng(2).integers(-900, 901, values["flow0"].shape)).float()
+    code, asked = coder(values)
+    MODEL.displacements(still, ["flow0", "flow1"], code, guess=None if second else guess)
+    wanted = -8 * values["flow0"] if second else guess
+    location, _ = laws(asked)[len(asked) // 2 if second else 0]
+    assert torch.equal(location, 8 * wanted[..., ::4, ::4])
+    without, asked = coder(values)
+    MODEL.displacements(still, ["flow0"], without)
+    assert not laws(asked)[0][0].any()
+
+
+def test_a_guess_changes_every_pass_and_what_follows_knows_it():
+    values = known(MODEL, np.random.default_rng(1), 20)
+    found = []
+    for guess in (None, torch.full_like(values["flow0"], 100.0), torch.full_like(values["flow0"], -300.0)):
+        code, asked = coder(values)
+        fields = MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code, guess=guess)
+        assert all(torch.equal(f, values[n]) for f, n in zip(fields, ("flow0", "flow1"), strict=True))
+        found.append(laws(asked))
+    half = len(found[0]) // 2
+    for n in range(half):
+        assert not torch.equal(found[0][n][0], found[1][n][0]) and not torch.equal(found[1][n][0], found[2][n][0])
+    for n in range(half, 2 * half):  # the second field has a guess of its own
+        assert all(torch.equal(a, b) for a, b in zip(found[0][n], found[2][n], strict=True))
+
+
+def test_the_greatest_guesses_are_exact():
+    """Laws of all passes against integers of 64 bits."""
+    values = {name: v.clamp(-4095, 4095) for name, v in known(MODEL, np.random.default_rng(1), 2000).items()}
+    guess = np.random.default_rng(2).choice([-32760, -32753, 7, 32760], values["flow0"].shape)
+    code, asked = coder(values)
+    MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code, guess=torch.from_numpy(guess).float())
+    layer = layer_of({name: w.numpy().astype(np.int64) for name, w in WEIGHTS.items()}, "flow")
+    passes = iter(laws(asked))
+    for name, expected in (("flow0", guess[0]), ("flow1", -8 * values["flow0"][0].numpy().astype(np.int64))):
+        for stride in (4, 2, 1):
+            d = values[name][0, :, ::stride, ::stride].numpy().astype(np.int64)
+            for have, _ in lattice_passes(*d.shape[1:], stride == 4, torch.device("cpu")):
+                seen = d * have.numpy()
+                wanted = field_law(layer, seen, have.numpy(), expected[:, ::stride, ::stride], stride)
+                assert all(np.array_equal(a[0], b) for a, b in zip(next(passes), wanted, strict=True))
+    assert next(passes, None) is None
 
 
 @pytest.mark.parametrize("rows, columns", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 4), (5, 5)])
@@ -199,9 +201,8 @@ def test_displacements_and_latents_are_bounded():
     )
     assert all(field.min() == field.max() == 4095 for field in MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code))
     double = {name: w.double() for name, w in WEIGHTS.items()}
-    steps = MODEL.steps(WEIGHTS, True, 63)
-    picture = MODEL.picture(WEIGHTS, steps, None, code)
-    assert torch.equal(picture.double(), MODEL.picture(double, [s.double() for s in steps], None, code))
+    picture = MODEL.picture(WEIGHTS, MODEL.tuning(WEIGHTS, True, 95), None, code)
+    assert torch.equal(picture.double(), MODEL.picture(double, MODEL.tuning(double, True, 95), None, code))
 
 
 # What describes no network --------------------------------------------------------------------------------------------
@@ -209,19 +210,20 @@ def test_displacements_and_latents_are_bounded():
 
 def test_tensors_of_the_default_configuration():
     tensors = create_frame_model("mc", McConfig().values, 180, 320).tensors
-    assert McConfig().values == (16, 32, 24, 24, 16, 12, 8)
+    assert McConfig().values == (16, 32, 24, 24, 16, 12, 16)
     names = [t.name for t in tensors]
     assert len(names) == len(set(names)) and all((t.kind, t.radius) == (LATENT, 0) for t in tensors)
-    assert names[:5] == ["intra.start", "intra.steps", "inter.steps", "intra.base4.weight", "intra.base4.bias"]
-    assert [t.shape for t in tensors[:5]] == [(32,), (3, 64), (3, 64), (32, 32, 1, 1), (32,)]
+    assert names[:4] == ["intra.steps", "intra.start", "inter.steps", "inter.start"]
+    assert names[4:6] == ["intra.base4.weight", "intra.base4.bias"]
+    assert [t.shape for t in tensors[:6]] == [(3, 96), (96, 32), (3, 96), (96, 32), (32, 32, 1, 1), (32,)]
     layers = [n.removesuffix(".weight") for n in names if n.endswith(".weight")]
     level = ["base{}", "near{}", "mid{}", "first{}", "second{}", "latent{}"]
     trunk = [*level, "up{}"]
     finer = [*level, "mix{}", "up{}"]
     order = [name.format(n) for n, part in ((4, trunk), (3, finer), (2, finer)) for name in part]
     assert layers == [
-        *(f"intra.{name}" for name in [*order, "last", "picture"]),
-        *(f"inter.{name}" for name in ["sense2", "sense3", "sense4", *order, "sense1", "last", "picture"]),
+        *(f"intra.{name}" for name in [*order, "last", "picture", "direct"]),
+        *(f"inter.{name}" for name in ["sense2", "sense3", "sense4", *order, "sense1", "last", "picture", "direct"]),
         *(f"flow.{name}" for name in ["near", "mid", "out"]),
     ]
     assert sum(math.prod(t.shape) for t in tensors) == sum(t.size for t in tensors)
@@ -264,7 +266,7 @@ def test_every_layer_is_checked(name):
 @pytest.mark.parametrize("name", ["intra.steps", "inter.steps"])
 def test_every_step_is_checked(name, value, fine):
     weights = {**WEIGHTS, name: WEIGHTS[name].clone()}
-    weights[name][2, 63] = value
+    weights[name][2, 95] = value
     if fine:
         MODEL.check(weights)
     else:

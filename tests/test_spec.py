@@ -218,7 +218,9 @@ def test_model_5():
         number, _, name = text.rpartition(" ")
         return int(number or 1) * names[name.replace("_l", f"_{level}")] if not text.isdigit() else int(text)
 
-    found = {"intra.start": (5,), "intra.steps": (3, 64), "inter.steps": (3, 64)}
+    found = {
+        f"{net}.{name}": shape for net in ("intra", "inter") for name, shape in (("steps", (3, 96)), ("start", (96, 5)))
+    }
     for net in ("intra", "inter", "flow"):
         mine = [r for r in layers if net in r[1].split(", ")]
         first = next((i for i, r in enumerate(mine) if "_l" in r[0]), 0)
@@ -237,6 +239,8 @@ def test_model_5():
     assert f"1/{integer.UNIT}" in arithmetic and f"1/{integer.FINE}" in arithmetic
     taps = [tuple(integers(line.split("=")[1])) for line in re.findall(r"T\[\d\] = .*", section("16.7"))]
     assert tuple(taps) == motion.TAPS
+    assert f"min({frames.QUALITIES - 1}, quality" in section("16.4") and f"shape 3, {mc.QUALITIES}" in section("16.2")
+    assert f"With k = {motion.CELL} and e = d for luma, and with k = {motion.CELL // 2}" in section("16.7")
     assert f"0 .. {frames.QUALITIES - 1} |" in section("16.4") and f"0 .. {frames.MAX_OFFSETS} |" in section("16.4")
     order = [place.frame for place in hierarchy.coding_order(5, False)]
     assert f"the order is {', '.join(map(str, order))}." in section("16.5").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Fitting latents and displacements of frames: on a real excerpt, under the network of the prior."""
+"""Fitting latents of frames, for displacements that were searched: on a real excerpt, under the prior's network."""
 
 from dataclasses import replace
 from itertools import islice
@@ -9,7 +9,7 @@ import torch
 from clip_samples import BUNNY
 
 from nvcodec.bitstream.registry import Origin
-from nvcodec.decode.frames import code_picture, named_weights
+from nvcodec.decode.frames import FIELDS, named_weights
 from nvcodec.decode.pictures import to_picture
 from nvcodec.decode.state import initial_state
 from nvcodec.encode.frame_group import _distortion
@@ -18,12 +18,11 @@ from nvcodec.encode.symbols import Writer
 from nvcodec.errors import FeatureError
 from nvcodec.media.source import open_source
 from nvcodec.models.integer import EXACT, SMOOTH
-from nvcodec.models.mc import LEVELS, Mc, McConfig
-from nvcodec.models.motion import CELL, Reference, predict
+from nvcodec.models.mc import Mc, McConfig
+from nvcodec.models.motion import Reference, predict
 from nvcodec.training import frames as training
 from nvcodec.training.analysis import load_analyses
-from nvcodec.training.displacement import search
-from nvcodec.training.frames import FrameSettings, FrameTrainer, RateMeter, Softness
+from nvcodec.training.frames import FrameSettings, FrameTrainer, RateMeter, Softness, Task
 from nvcodec.video import VideoInfo
 
 CPU = torch.device("cpu")
@@ -71,22 +70,33 @@ def nothing(*_):
 
 
 @torch.no_grad()
-def coded(trainer, target, refs, latents):
+def coded(trainer, task, latents):
     """(mean squared error, bits per pixel) of a frame as it is coded."""
     writer = Writer(latents.by_name())
-    steps = MODEL.steps(trainer.weights, not refs, QUALITY)
-    picture = code_picture(MODEL, trainer.weights, steps, refs, LEVELS, writer)
-    return float(trainer.distortion(picture, target)), sum(writer.bits.values()) / PIXELS
+    picture = picture_of(trainer, task, writer)
+    return float(trainer.distortion(picture, task.target)), sum(writer.bits.values()) / PIXELS
+
+
+@torch.no_grad()
+def picture_of(trainer, task, code, arithmetic=EXACT):
+    """What a coder makes of a frame."""
+    prediction = None
+    if task.references:
+        names = FIELDS[: len(task.references)]
+        fields = MODEL.displacements(trainer.weights, names, code, arithmetic, guess=task.guess)
+        prediction = predict(task.references, fields)
+    tuning = MODEL.tuning(trainer.weights, prediction is None, QUALITY)
+    return MODEL.picture(trainer.weights, tuning, prediction, code, arithmetic)
 
 
 @pytest.mark.parametrize("references", [(), (0,), (0, 4)])
 def test_the_loss_falls_with_steps(trainer, pictures, references):
     """Of what is coded, not of what training sees."""
-    refs = [Reference.of(pictures[n]) for n in references]
+    task = Task(pictures[2], [Reference.of(pictures[n]) for n in references])
     losses = []
     for steps in (0, 10, 40):
-        (latents,) = trainer.fit([pictures[2]], [refs], QUALITY, replace(HOW, steps=steps), nothing)
-        mse, bpp = coded(trainer, pictures[2], refs, latents)
+        (latents,) = trainer.fit([task], QUALITY, replace(HOW, steps=steps), nothing)
+        mse, bpp = coded(trainer, task, latents)
         losses.append(mse / HOW.lam + bpp)
         if steps == 40:
             assert mse == pytest.approx(trainer.mse, rel=0.4), "what is trained becomes what is coded"
@@ -95,7 +105,7 @@ def test_the_loss_falls_with_steps(trainer, pictures, references):
 
 def test_each_step_is_told(trainer, pictures):
     told = []
-    trainer.fit([pictures[2]], [[]], QUALITY, HOW, lambda *step: told.append(step))
+    trainer.fit([Task(pictures[2])], QUALITY, HOW, lambda *step: told.append(step))
     assert [done for done, _ in told] == list(range(1, 11)) and told[-1][1] == trainer.mse
     assert told[-1][1] < told[0][1]
 
@@ -104,53 +114,72 @@ def test_lambda_weighs_error_against_bits(trainer, pictures):
     found = []
     for lam in (1 / 2048, 1 / 32):
         how = replace(HOW, steps=30, lam=lam)
-        (latents,) = trainer.fit([pictures[2]], [[]], QUALITY, how, nothing)
-        found.append(coded(trainer, pictures[2], [], latents))
+        (latents,) = trainer.fit([Task(pictures[2])], QUALITY, how, nothing)
+        found.append(coded(trainer, Task(pictures[2]), latents))
     assert found[0][0] < found[1][0] and found[0][1] > found[1][1]
 
 
 def test_what_is_found_are_integers(trainer, pictures):
-    refs = [Reference.of(pictures[n]) for n in (0, 4)]
-    (latents,) = trainer.fit([pictures[2]], [refs], QUALITY, HOW, nothing)
+    task = Task(pictures[2], [Reference.of(pictures[n]) for n in (0, 4)])
+    (latents,) = trainer.fit([task], QUALITY, HOW, nothing)
     named = latents.by_name()
     assert list(named) == ["latent4", "latent3", "latent2", "flow0", "flow1"]
     assert [tuple(v.shape) for v in named.values()] == [
-        (1, 16, 3, 4), (1, 12, 6, 8), (1, 8, 12, 16), (1, 2, 3, 4), (1, 2, 3, 4)
+        (1, 16, 3, 4), (1, 12, 6, 8), (1, 16, 12, 16), (1, 2, 3, 4), (1, 2, 3, 4)
     ]  # fmt: skip
     assert all(torch.equal(v, v.round()) and not v.requires_grad for v in named.values())
 
 
 def test_same_seed_same_result(trainer, pictures):
     def fitted(seed):
-        (latents,) = trainer.fit([pictures[2]], [[]], QUALITY, replace(HOW, seed=seed), nothing)
+        (latents,) = trainer.fit([Task(pictures[2])], QUALITY, replace(HOW, seed=seed), nothing)
         return torch.cat([v.flatten() for v in latents.by_name().values()])
 
     assert torch.equal(fitted(1), fitted(1)) and not torch.equal(fitted(1), fitted(2))
 
 
-def test_gradients_reach_displacements(trainer, shots, monkeypatch):
-    """From three quarter samples off they come back, while the latents stay where they were."""
+def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
+    """With the references, the guess and the lambda of the frame; latents know what they predict."""
     refs = [Reference.of(cropped(shots[0], 60, 120))]
     target = cropped(shots[0], 60, 124)  # what lies 16 quarter samples to the right
-    truth = torch.tensor([16.0, 0.0]).view(1, 2, 1, 1)
-    monkeypatch.setattr(training, "search", lambda *_: truth + 3 * torch.ones(1, 2, 3, 4))
-    how = FrameSettings(steps=30, lam=1 / 20_000, rate=0.0, flow_rate=0.4)
-    (latents,) = trainer.fit([target], [refs], QUALITY, how, nothing)
-    off = (latents.fields[0] - truth)[..., :-1].abs()  # the last column is not in the reference
-    assert float(off.mean()) < 1.0
+    truth = torch.tensor([16.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
+    guess = 8 * truth
+    asked = []
+
+    def searched(field):
+        monkeypatch.setattr(training, "search", lambda *how: asked.append(how) or [field])
+        (latents,) = trainer.fit([Task(target, refs, guess)], QUALITY, HOW, nothing)
+        assert torch.equal(latents.fields[0], field)
+        return coded(trainer, Task(target, refs, guess), latents)
+
+    right, wrong = searched(truth), searched(-truth)
+    assert asked[0][0] is target and asked[0][1] is refs and asked[0][2:] == (HOW.lam, guess)
+    assert sum(a / HOW.lam + b for a, b in [right]) < 0.9 * sum(a / HOW.lam + b for a, b in [wrong])
+
+
+def test_a_guess_is_rated(trainer, pictures):
+    """A good one makes displacements cheaper, a bad one dearer, and the outlook with them."""
+    field = 60.0 * torch.ones(1, 2, 3, 4)
+    reference = Reference.of(pictures[0])
+    bits = [
+        float(trainer._moving(Task(pictures[1], [reference], guess), [field]))
+        for guess in (8 * field, None, -16 * field)
+    ]
+    assert bits[0] < bits[1] < bits[2]
 
 
 @pytest.mark.parametrize("references", [False, True])
 def test_frames_together_are_as_each_alone(trainer, pictures, references, monkeypatch):
     """Without noise, up to roundings."""
     monkeypatch.setattr(Softness, "__call__", lambda self, values: values)
-    targets = pictures[1:4]
-    refs = [[Reference.of(pictures[n]) for n in (0, 4 + t)] if references else [] for t in range(3)]
-    together = trainer.fit(targets, refs, QUALITY, HOW, nothing)
+    tasks = [
+        Task(pictures[t + 1], [Reference.of(pictures[n]) for n in (0, 4 + t)] if references else []) for t in range(3)
+    ]
+    together = trainer.fit(tasks, QUALITY, HOW, nothing)
     mse = trainer.mse
     alone, errors = [], []
-    for target, column in zip(targets, refs, strict=True):
-        alone += trainer.fit([target], [column], QUALITY, HOW, nothing)
+    for task in tasks:
+        alone += trainer.fit([task], QUALITY, HOW, nothing)
         errors.append(trainer.mse)
     assert mse == pytest.approx(sum(errors) / 3, rel=0.01)
     for a, b in zip(together, alone, strict=True):
@@ -185,20 +214,27 @@ def test_softness_ends_as_rounding():
 
 def test_rated_is_what_is_coded(trainer, pictures):
     """Bits and picture of integers, in both arithmetics, against the coder's."""
-    refs = [Reference.of(pictures[n]) for n in (0, 4)]
-    (latents,) = trainer.fit([pictures[2]], [refs], QUALITY, HOW, nothing)
+    guess = torch.full((1, 2, 3, 4), 40.0)
+    task = Task(pictures[2], [Reference.of(pictures[n]) for n in (0, 4)], guess)
+    (latents,) = trainer.fit([task], QUALITY, HOW, nothing)
     named = latents.by_name()
     writer = Writer(named)
-    steps = MODEL.steps(trainer.weights, False, QUALITY)
-    with torch.no_grad():
-        expected = code_picture(MODEL, trainer.weights, steps, refs, LEVELS, writer)
-        for arithmetic in (EXACT, SMOOTH):
-            meter = RateMeter(named, None)
-            fields = MODEL.displacements(trainer.weights, ("flow0", "flow1"), meter.code, arithmetic)
-            assert all(torch.equal(a, b) for a, b in zip(fields, latents.fields, strict=True))
-            picture = MODEL.picture(trainer.weights, steps, predict(refs, fields, arithmetic), meter.code, arithmetic)
-            assert float(meter.total) == pytest.approx(sum(writer.bits.values()), rel=0.03)
-            assert float((picture - expected).abs().mean()) < 3, "quarters of a code value"
+    kept = {name: torch.zeros_like(v) for name, v in named.items() if name.startswith("latent")}
+
+    def code(name, *how):
+        """What the coder leaves of latents: those that are not coded are what the network expects."""
+        values = writer(name, *how)
+        if name in kept:
+            kept[name] += values
+        return values
+
+    expected = picture_of(trainer, task, code)
+    named |= kept
+    for arithmetic in (EXACT, SMOOTH):
+        meter = RateMeter(named, None)
+        picture = picture_of(trainer, task, meter.code, arithmetic)
+        assert float(meter.total) == pytest.approx(sum(writer.bits.values()), rel=0.03)
+        assert float((picture - expected).abs().mean()) < 3, "quarters of a code value"
 
 
 def test_a_meter_rates_the_cells_of_a_pass_only():
@@ -213,27 +249,6 @@ def test_a_meter_rates_the_cells_of_a_pass_only():
     one = float(meter.total[1]) / 3
     meter.code("latent2", 1, ~cells, *law)
     assert float(meter.total.sum()) == pytest.approx(6 * 16 * one)
-
-
-# where it starts ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("down", "right"), [(0, 0), (4, -6), (-2, 8)])
-def test_search_finds_a_shift(shots, down, right):
-    reference, target = cropped(shots[0], 60, 120), cropped(shots[0], 60 + down, 120 + right)
-    field = search(target, reference)
-    assert field.shape == (1, 2, 48 // CELL, 64 // CELL) and torch.equal(field, field.round())
-    middle = field[0, :, 1, 1:3].mean(1).tolist()
-    assert middle == pytest.approx([4 * right, 4 * down], abs=1.5)
-    moved = predict([Reference.of(reference)], [field], EXACT)[:, :6]
-    off = [float((p - target)[..., 8:16, 8:24].abs().mean()) for p in (moved, reference)]
-    assert off[0] < 0.3 * off[1] or off[1] == 0
-
-
-@pytest.mark.parametrize("size", [(16, 16), (32, 16), (16, 512)])
-def test_search_takes_any_size(size):
-    luma = torch.rand(1, 6, size[0] // 2, size[1] // 2, generator=torch.Generator().manual_seed(0)) * 800 - 400
-    assert search(luma, luma.roll(1, 3)).shape == (1, 2, size[0] // CELL, size[1] // CELL)
 
 
 def test_a_prior_without_analysis():

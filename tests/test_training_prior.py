@@ -22,12 +22,15 @@ from nvcodec.media.sink import open_sink
 from nvcodec.media.source import open_source
 from nvcodec.models import priors
 from nvcodec.models.integer import EXACT_SUMS
-from nvcodec.models.mc import Mc, McConfig
+from nvcodec.models.mc import McConfig
+from nvcodec.models.motion import Reference, midway
 from nvcodec.training import analysis
+from nvcodec.training.displacement import search
 from nvcodec.training.distortion import rgb_error
-from nvcodec.training.excerpts import Batch, Excerpts, batches, load_clip
-from nvcodec.training.prior import Prior, export
-from nvcodec.training.prior_fit import OCTAVES, Frames, PriorTrainer, load_prior
+from nvcodec.training.excerpts import BETWEEN, Batch, Excerpts, batches, load_clip
+from nvcodec.training.frames import lambda_of
+from nvcodec.training.prior import KNOTS, Prior, export, restore
+from nvcodec.training.prior_fit import KINDS, MOST_OCTAVES, OCTAVES, PROJECT_EVERY, PriorTrainer, load_prior
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 from tools import train_prior
 
@@ -44,6 +47,12 @@ def clips(tmp_path_factory):
 @pytest.fixture(scope="module")
 def excerpts(clips):
     return Excerpts(clips, 32, 2, 5)
+
+
+@pytest.fixture(scope="module")
+def some(excerpts):
+    """The first batches."""
+    return [excerpts.batch(number) for number in range(6)]
 
 
 def weights_of(prior):
@@ -107,15 +116,30 @@ def test_everything_becomes_8_bit_420(tmp_path, info):
     assert clip.frames["u"][0] == pytest.approx(128, abs=1) and clip.frames["v"].shape == (1, 12, 20)
 
 
-def test_a_batch_is_of_the_clips(excerpts, clips):
-    batch = excerpts.batch(3)
+def test_a_batch_is_of_the_clips(excerpts, some):
+    batch, again = some[3], excerpts.batch(3)
     shapes = {f.name: tuple(getattr(batch, f.name).shape) for f in dataclasses.fields(Batch)}
     pictures = dict.fromkeys(("single", "before", "between", "after"), (2, 6, 16, 16))
     fields = dict.fromkeys(("between_before", "between_after", "after_before"), (2, 2, 2, 2))
-    assert shapes == {**pictures, "single_rows": (2, 3, 3), "rows": (2, 3, 3), **fields}
+    assert shapes == {**pictures, "single_rows": (2, 3, 3), "rows": (2, 3, 3), "octaves": (2,), **fields}
     assert float(batch.before.min()) >= -512 and float(batch.before.max()) <= 508
-    assert all(torch.equal(getattr(excerpts.batch(3), name), getattr(batch, name)) for name in shapes)
-    assert not torch.equal(excerpts.batch(4).before, batch.before)
+    assert all(torch.equal(getattr(again, name), getattr(batch, name)) for name in shapes)
+    assert not torch.equal(some[4].before, batch.before)
+
+
+def test_displacements_are_those_of_an_encoder(some):
+    """Searched for the lambda of each excerpt."""
+    octaves = torch.cat([batch.octaves for batch in some])
+    assert float(octaves.min()) >= BETWEEN[0] and float(octaves.max()) <= BETWEEN[1] and len(octaves.unique()) == 12
+    for batch in some[:3]:
+        for n in range(2):
+            one = {f.name: getattr(batch, f.name)[n : n + 1] for f in dataclasses.fields(Batch)}
+            before, after = Reference.of(one["before"]), Reference.of(one["after"])
+            lam = lambda_of(16 * float(one["octaves"]))
+            assert torch.equal(search(one["after"], [before], lam)[0], one["after_before"])
+            between = search(one["between"], [before, after], lam, midway(one["after_before"], 1, 2))
+            assert torch.equal(between[0], one["between_before"]) and torch.equal(between[1], one["between_after"])
+    assert any(bool(batch.after_before.any()) for batch in some)
 
 
 def test_excerpts_are_pictures_as_coded(clips):
@@ -136,11 +160,14 @@ def test_excerpts_are_pictures_as_coded(clips):
     assert torch.equal(found, to_picture((planes, *chroma), info, CPU))
 
 
-def test_batches_come_in_order(excerpts):
-    made = batches(excerpts, 7, CPU, 2)
-    for number, batch in zip(range(7, 12), made, strict=False):
-        assert torch.equal(batch.after, excerpts.batch(number).after)
+def test_batches_come_in_order(excerpts, some):
+    """The same ones, in threads that leave the number of those of a program as it is."""
+    threads = torch.get_num_threads()
+    made = batches(excerpts, 1, CPU, 2)
+    for expected, batch in zip(some[1:], made, strict=False):
+        assert torch.equal(batch.after, expected.after) and torch.equal(batch.between_after, expected.between_after)
     made.close()
+    assert torch.get_num_threads() == threads
 
 
 def test_excerpts_that_there_are_not(clips):
@@ -187,15 +214,23 @@ def test_projection_keeps_sums_exact(size):
     assert all(np.abs(a - b).max() <= 1 for a, b in zip(before, prior.integers(), strict=True))
 
 
-def test_steps_are_those_of_the_table():
+def test_a_quality_is_tuned_as_in_the_tables():
     prior = Prior(SMALL)
     with torch.no_grad():
-        prior.values["inter_steps"].copy_(torch.tensor([[1.0, 0.2], [0.5, -0.3], [9.0, 0.0]]))
-    table = weights_of(prior)["inter.steps"]
-    for quality in (0, 16, 63):
-        steps = torch.cat(prior.steps(False, torch.tensor([quality / 16]))).flatten()
-        assert torch.equal(table[:, quality], steps.round())
-    assert float(table[1, 16] / table[1, 0]) == pytest.approx(2**0.7, rel=0.01) and float(table.max()) == 1500
+        prior.values["inter_steps"].copy_(torch.tensor([[1.0, 0.2], [3.5, -0.3], [9.0, 0.0]]))
+        prior.values["inter_start"].copy_(torch.randn(KNOTS, 8, generator=torch.Generator().manual_seed(2)))
+    weights = weights_of(prior)
+    for quality in (0, 16, 63, 95):
+        with torch.no_grad():
+            learned = prior.tuning(False, torch.tensor([quality / 16, 0.0]))
+        tabled = prior.model.tuning(weights, False, quality)
+        for step, expected in zip(learned.steps, tabled.steps, strict=True):
+            assert step.shape == (2, 1, 1, 1) and float(step[0].round()) == expected
+        assert torch.equal(learned.start[:1].round(), tabled.start)
+    steps, starts, knots = weights["inter.steps"], weights["inter.start"], prior.values["inter_start"].detach()
+    assert float(steps[1, 16] / steps[1, 0]) == pytest.approx(2**0.7, rel=0.01) and float(steps.max()) == 1500
+    assert torch.allclose(starts[::16], 512 * knots[:-1], atol=0.5)
+    assert torch.allclose(starts[40], 256 * (knots[2] + knots[3]), atol=0.5)
 
 
 def test_distortion_is_that_of_rgb():
@@ -213,34 +248,56 @@ def test_distortion_is_that_of_rgb():
 # Training -------------------------------------------------------------------------------------------------------------
 
 
-def cost(prior, batch):
-    """Mean logarithm of what is minimised, of single frames and of predicted ones, at fixed qualities."""
+def costs(prior, batch):
+    """Mean logarithms of what is minimised, by the number of references; at the same qualities whenever asked."""
     trainer = PriorTrainer(prior, CPU)
     trainer._generator.manual_seed(9)
-    octaves = torch.linspace(0, OCTAVES, 2)
-    model, weights = Mc(prior.config, 32, 32), prior.weights()
-    prediction = torch.cat((batch.before, torch.zeros_like(batch.before)), 1)
     with torch.no_grad():
-        single = trainer._coded(model, weights, Frames(batch.single, None, octaves, batch.single_rows))
-        moved = trainer._coded(model, weights, Frames(batch.between, prediction, octaves, batch.rows))
-    return float(single.cost.log().mean()), float(moved.cost.log().mean())
+        for _ in range(2):  # frames between others are a step late
+            trainer.meter.take()
+            trainer.loss(batch)
+    seen = trainer.meter.take()
+    return np.array([seen[f"{kind} cost"] for kind in KINDS])
 
 
-def test_training_lowers_the_cost(excerpts):
+def test_training_lowers_the_cost(some):
+    """Of a batch that is not trained on."""
     prior = Prior(SMALL)
-    before = cost(prior, excerpts.batch(100))
-    trainer = PriorTrainer(prior, CPU, 1e-2, 1e-2)
-    for number in range(60):
-        trainer.step(excerpts.batch(number), number / 60)
-    after = cost(prior, excerpts.batch(100))
-    assert after[0] < before[0] - 0.3 and after[1] < before[1] - 0.1
+    before = costs(prior, some[5])
+    trainer = PriorTrainer(prior, CPU, 2e-2, 2e-2)
+    for number in range(20):
+        trainer.step(some[number % 5], number / 20)
+    assert np.all(costs(prior, some[5]) < before - (0.1, 0.2, 0.2))
     seen = trainer.meter.take()
     assert {"intra mse", "one bpp", "two cost", "moving"} <= seen.keys() and not trainer.meter.take()
     prior.project()
     prior.model.check(weights_of(prior))
 
 
-def test_everything_is_trained(excerpts):
+def test_references_are_mostly_finer(some):
+    trainer = PriorTrainer(Prior(SMALL), CPU)
+    seen = []
+    trainer.prior.tuning = lambda intra, octaves: seen.append(octaves) or Prior.tuning(trainer.prior, intra, octaves)
+    for batch in some[:2]:
+        trainer.loss(batch)
+    (first, after), (_, later) = seen[:2], seen[2:]
+    single, before, between = first[:2], first[2:], some[0].octaves
+    assert 0 <= float(single.min()) and float(single.max()) <= OCTAVES
+    assert torch.equal(later[2:], between), "coded a step later than its references"
+    for finer, coarser, low, high in ((after, between, -1.2, 0.0), (before, after, -1.6, 0.2)):
+        assert bool((finer >= (coarser + low).clamp(0, MOST_OCTAVES)).all())
+        assert bool((finer <= (coarser + high).clamp(0, MOST_OCTAVES)).all())
+
+
+def test_what_muon_takes():
+    """All weights, and no tables."""
+    trainer = PriorTrainer(Prior(SMALL), CPU)
+    names = [name for name, _ in trainer.prior.named_parameters()]
+    taken = {name for name, matrix in zip(names, trainer._optimizer.matrix, strict=True) if matrix}
+    assert taken == {name for name in names if name.endswith("weight")}
+
+
+def test_everything_is_trained(some):
     prior = Prior(SMALL)
     with torch.no_grad():
         for name, value in prior.analyses.named_parameters():
@@ -248,8 +305,8 @@ def test_everything_is_trained(excerpts):
                 value.mul_(20)
     trainer = PriorTrainer(prior, CPU)
     before = {name: value.detach().clone() for name, value in prior.named_parameters()}
-    for number in range(5):
-        trainer.step(excerpts.batch(number), 0.0)
+    for batch in some[:5]:
+        trainer.step(batch, 0.0)
     still = [name for name, value in prior.named_parameters() if torch.equal(value, before[name])]
     assert not still
 
@@ -268,23 +325,24 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_a_step_waits_for_no_device(excerpts):
+def test_a_step_waits_for_no_device(some):
     trainer = PriorTrainer(Prior(SMALL), CPU)
     with Waits() as waits:
         float(torch.ones(1).sum())
     assert waits.found
-    trainer.step(excerpts.batch(0), 0.0)  # what is kept for next time is made
+    trainer.step(some[0], 0.0)  # what is kept for next time is made
+    trainer.done = PROJECT_EVERY - 1
     with Waits() as waits:
-        for number in range(1, 21):  # displacements and projection are among them
-            trainer.step(excerpts.batch(number), 0.5)
+        for batch in some[1:3]:  # projection, then displacements
+            trainer.step(batch, 0.5)
     assert not waits.found
 
 
-def test_a_checkpoint_goes_on_as_if_nothing_had_happened(excerpts, tmp_path):
+def test_a_checkpoint_goes_on_as_if_nothing_had_happened(some, tmp_path):
     """But for the frames between others, which wait for a step and are not kept."""
     trainer = PriorTrainer(Prior(SMALL), CPU, seed=3)
-    for number in range(3):
-        trainer.step(excerpts.batch(number), 0.1)
+    for batch in some[:3]:
+        trainer.step(batch, 0.1)
     trainer.seconds = 12.5
     trainer.save(tmp_path / "a.npz")
     again = PriorTrainer(load_prior(tmp_path / "a.npz"), CPU, seed=3)
@@ -292,9 +350,9 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_happened(excerpts, tmp_path):
     assert same(trainer.prior, again.prior) and again.prior.config == SMALL
     assert (again.done, again.seconds) == (3, 12.5)
     trainer._between = None
-    for number in range(3, 6):
-        trainer.step(excerpts.batch(number), 0.2)
-        again.step(excerpts.batch(number), 0.2)
+    for batch in some[3:5]:
+        trainer.step(batch, 0.2)
+        again.step(batch, 0.2)
     assert same(trainer.prior, again.prior)
 
 
@@ -342,6 +400,29 @@ def test_an_exported_prior_encodes(package, tmp_path, monkeypatch):
     assert nvcodec.info(tmp_path / "a.nvc").models[0].prior == name and report is not None
 
 
+def test_the_prior_of_the_package_can_be_trained_on():
+    """It becomes real numbers, and those integers that hardly differ."""
+    prior = restore(network.PRIOR, McConfig())
+    released, found = priors.load(network.PRIOR, prior.model.tensors), analysis.load_analyses(network.PRIOR, McConfig())
+    assert same(prior.analyses, found) and all(p.requires_grad for p in prior.parameters())
+    prior.project()
+    for t, q, expected in zip(prior.model.tensors, prior.integers(), released, strict=True):
+        if t.name.endswith(".steps"):
+            assert np.all(np.abs(q - expected) <= np.maximum(1, 0.01 * expected)), t.name
+        else:
+            assert np.abs(q - expected).max() <= t.name.endswith(".start"), t.name
+
+
+def test_steps_that_were_clamped_are_restored(package):
+    prior = Prior(SMALL, 7)
+    with torch.no_grad():
+        prior.values["intra_steps"].copy_(torch.tensor([[4.0, 0.1], [-9.0, 0.3], [9.0, 0.0]]))
+    again = restore(export(prior, priors.PATHS[0], analysis.FOLDER), SMALL)
+    before, after = weights_of(prior)["intra.steps"], weights_of(again)["intra.steps"]
+    assert float((before - after).abs().max()) <= 1 and float(before.min()) == 1 and float(before.max()) == 1500
+    assert torch.allclose(again.values["intra_steps"][0], prior.values["intra_steps"][0], atol=0.01)
+
+
 def run(*words):
     return CliRunner().invoke(train_prior.main, [str(word) for word in words])
 
@@ -359,7 +440,7 @@ def quick(tmp_path, monkeypatch):
     torch.set_num_threads(threads)
 
 
-def test_the_tool_trains_and_goes_on(quick, package, tmp_path):
+def test_the_tool_trains_and_goes_on(quick, package, tmp_path, monkeypatch):
     done = run(*quick, "--steps", 4)
     assert done.exit_code == 0, done.output
     assert "left out: " in done.output and "ATTRIBUTION.md" in done.output
@@ -373,6 +454,12 @@ def test_the_tool_trains_and_goes_on(quick, package, tmp_path):
     other = run(*(tmp_path / "b.npz" if word == tmp_path / "a.npz" else word for word in quick),
                 "--steps", 1, "--from", tmp_path / "a.npz")  # fmt: skip
     assert other.exit_code == 0 and "b.npz: 1 steps in" in other.output
+    monkeypatch.setattr(network, "PRIOR", bytes.fromhex(path.stem))
+    third = run(*(tmp_path / "c.npz" if word == tmp_path / "a.npz" else word for word in quick),
+                "--steps", 1, "--from-package", "--rate", 1e-9, "--muon-rate", 1e-9)  # fmt: skip
+    assert third.exit_code == 0, third.output
+    before, after = (weights_of(load_prior(tmp_path / name)) for name in ("a.npz", "c.npz"))
+    assert all(float((before[name] - after[name]).abs().max()) <= 1 for name in before)
 
 
 def test_the_tool_stops_at_a_signal(quick, tmp_path, monkeypatch):
@@ -387,14 +474,15 @@ def test_what_the_tool_refuses(quick, tmp_path):
         (quick[1:3], "no clips to train on"),
         ((*quick[1:3], "--export"), "not a checkpoint"),
         ((*quick, "--steps", 1, "--crop", 33), "multiple of 16"),
+        ((*quick, "--steps", 1, "--from", tmp_path, "--from-package"), "give one"),
     ):
         done = run(*words)
         assert done.exit_code == 1 and why in done.output, done.output
 
 
-def test_progress_is_told(excerpts):
+def test_progress_is_told(some):
     trainer = PriorTrainer(Prior(SMALL), CPU)
-    trainer.step(excerpts.batch(0), 0.0)
+    trainer.step(some[0], 0.0)
     told = train_prior.line(trainer, 0.25)
     assert (
         told.startswith(" 25.0%  step 1") and "intra" in told and "two" not in told and math.isfinite(trainer.seconds)

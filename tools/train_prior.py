@@ -2,6 +2,7 @@
 
     python tools/train_prior.py CLIPS ... --checkpoint prior.npz --minutes 600      again goes on where it was stopped
     python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from prior.npz   a new run from what another learned
+    python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from-package     a new run from the package's prior
     python tools/train_prior.py --checkpoint prior.npz --export                     into the package
 
 Interrupted (Ctrl-C, or SIGTERM) it writes a checkpoint and ends. docs/priors.md has more.
@@ -30,7 +31,7 @@ from nvcodec.models import priors
 from nvcodec.models.mc import McConfig
 from nvcodec.training import analysis
 from nvcodec.training.excerpts import Clip, Excerpts, batches, load_clip
-from nvcodec.training.prior import Prior, export
+from nvcodec.training.prior import Prior, export, restore
 from nvcodec.training.prior_fit import PriorTrainer, load_prior
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvcodec" / "excerpts"
@@ -53,6 +54,13 @@ def load_clips(paths: Iterable[Path], cache: Path, longest: int, most: int) -> l
         except SourceError as error:
             click.echo(f"left out: {error}")
     return out
+
+
+def first_prior(checkpoint: Path | None, from_package: bool, seed: int) -> Prior:
+    """What to train on: that of a checkpoint, if any; or that of the package; or one that has learned nothing."""
+    if checkpoint is not None:
+        return load_prior(checkpoint)
+    return restore(network.PRIOR, McConfig()) if from_package else Prior(McConfig(), seed)
 
 
 class Interrupt:
@@ -121,10 +129,11 @@ def release(prior: Prior) -> None:
 @click.argument("clips", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--checkpoint", required=True, type=click.Path(path_type=Path), help="Written, and gone on from.")
 @click.option("--from", "origin", type=click.Path(exists=True, path_type=Path), help="A checkpoint to start from.")
+@click.option("--from-package", is_flag=True, help="Start from the prior of the package.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Of training, over all runs.")
 @click.option("--steps", type=click.IntRange(1), help="Of training, over all runs.")
-@click.option("--crop", default=96, show_default=True, help="Luma samples of a side of an excerpt.")
-@click.option("--batch", default=6, show_default=True, type=click.IntRange(1), help="Excerpts of a step.")
+@click.option("--crop", default=128, show_default=True, help="Luma samples of a side of an excerpt.")
+@click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Excerpts of a step.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES))
 @click.option("--threads", type=click.IntRange(1), help="Of the CPU.  [default: all]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
@@ -136,21 +145,22 @@ def release(prior: Prior) -> None:
 @click.option("--cache", default=CACHE, show_default=True, type=click.Path(path_type=Path), help="For decoded clips.")
 @click.option("--export", "exported", is_flag=True, help="Write the result into the package.")
 def main(
-    clips: tuple[Path, ...], checkpoint: Path, origin: Path | None, minutes: float | None, steps: int | None,
-    crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float, muon_rate: float, every: int,
-    longest: int, frames: int, cache: Path, exported: bool,
+    clips: tuple[Path, ...], checkpoint: Path, origin: Path | None, from_package: bool, minutes: float | None,
+    steps: int | None, crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float,
+    muon_rate: float, every: int, longest: int, frames: int, cache: Path, exported: bool,
 ) -> None:  # fmt: skip
     try:
         if clips:
             if minutes is None and steps is None:
                 raise UsageError("say how long: --minutes or --steps")
+            if origin and from_package:
+                raise UsageError("--from and --from-package are two places to start from; give one")
             if threads:
                 torch.set_num_threads(threads)
             cv2.setNumThreads(1)  # excerpts have threads of their own
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
-            start = checkpoint if again else origin
-            prior = Prior(McConfig(), seed) if start is None else load_prior(start)
+            prior = first_prior(checkpoint if again else origin, from_package, seed)
             trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed)
             if again:
                 trainer.resume(checkpoint)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection
-from nvcodec.decode.frames import FIELDS, code_picture
+from nvcodec.decode.frames import FIELDS, Motions, code_prediction
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.models.base import FrameModel, Weights
@@ -32,13 +32,17 @@ def random_network(label: str) -> Change:
         name, place = NAMES[number], f"{label}/{number}"
         if name.endswith("steps"):
             return np.abs(noise(place, shape, 90)) + 1
+        if name.endswith("start"):
+            return sparse(place, shape, 5 * BIAS if name.startswith("intra") else BIAS, 6)
         if len(shape) == 4:
             fan = shape[1] * shape[2] * shape[3]
             if name.endswith("picture.weight"):
                 return sparse(place, shape, 90, 2)
+            if name.endswith("direct.weight"):
+                return sparse(place, shape, 90, 20)
             return sparse(place, shape, round(800 / fan**0.5), 2 if fan < 10 else 5)
         out = noise(place, shape, BIAS)
-        if name in ("intra.start", "intra.picture.bias"):
+        if name == "intra.picture.bias":
             return 5 * out
         half = shape[0] // 2
         if "first" in name or "second" in name or name == "flow.out.bias":
@@ -79,6 +83,7 @@ def coded(
     ) -> tuple[bytes, Planes]:
         assert isinstance(model, Mc)
         shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
+        motions = Motions()
         made: list[CodedFrame] = []
         writers: list[Writer] = []
         device = torch.device("cpu")
@@ -86,11 +91,15 @@ def coded(
             header = (headers or {}).get(place.frame, CodedFrame(not place.references))
             made.append(header)
             index = FramesSection(quality, offsets, tuple(made), b"").quality_of(len(made) - 1, place.depth)
-            steps = model.steps(weights, header.intra, index)
+            tuning = model.tuning(weights, header.intra, index)
             levels = [level for level, present in zip(model.levels, header.levels, strict=True) if present]
             writers.append(Writer(symbols(f"{label}/{place.frame}", model)))
-            used = [] if header.intra else [Reference.of(to_picture(shown[r], info, device)) for r in place.references]
-            shown[place.frame] = to_planes(code_picture(model, weights, steps, used, levels, writers[-1]), info)
+            prediction = None
+            if not header.intra:
+                used = [Reference.of(to_picture(shown[r], info, device)) for r in place.references]
+                prediction = code_prediction(model, weights, place, used, motions, writers[-1])
+            picture = model.picture(weights, tuning, prediction, writers[-1], levels=levels)
+            shown[place.frame] = to_planes(picture, info)
         section = FramesSection(quality, offsets, tuple(made), stream(writers, lanes))
         return section.pack(), shown[count - 1]
 

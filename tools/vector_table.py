@@ -202,8 +202,8 @@ VECTORS_BY_NAME: dict[str, Vector] = {
         (
             Plan(ticks(0, 5), random_network("mc/0"), frames=coded("mc/0", 20, (0, 4, 9))),
             Plan(ticks(5, 4), some_changes("mc/1"), frames=coded(
-                "mc/1", 30, (0, 60), {1: CodedFrame(True), 0: CodedFrame(False, (True, False, False), 63)}, 3)),
-            Plan(ticks(9, 1), nothing, frames=coded("mc/2", 63)),
+                "mc/1", 30, (0, 80), {1: CodedFrame(True), 0: CodedFrame(False, (True, False, False), 63)}, 3)),
+            Plan(ticks(9, 1), nothing, frames=coded("mc/2", 95)),
         ),
         origin=Origin.ZERO,
     ),
@@ -221,7 +221,7 @@ VECTORS_BY_NAME: dict[str, Vector] = {
         dataclasses.replace(VIDEO, width=17, height=66, chroma=0), ((MC, 0),),
         (
             Plan(ticks(0, 2), random_network("mc/gray"), frames=coded("mc/gray/0", 5, (7, 1))),
-            Plan(ticks(2, 3), some_changes("mc/gray", 15), frames=coded(
+            Plan(ticks(2, 3), some_changes("mc/gray"), frames=coded(
                 "mc/gray/1", 5, (), {2: CodedFrame(False, (False, False, False))})),
             Plan(ticks(5, 2), random_network("mc/gray/2"), new_chain=True, frames=coded("mc/gray/2", 5)),
         ),

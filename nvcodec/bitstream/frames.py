@@ -9,7 +9,7 @@
     flag 4        the frame has a quality index of its own
     flags 5 to 7  reserved, 0
 
-A frame without a quality of its own has that of the section plus the offset of its depth in the hierarchy, at most 63;
+A frame without a quality of its own has that of the section plus the offset of its depth in the hierarchy, at most 95;
 depths beyond the last offset have that one, and without offsets it is 0.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from nvcodec.bitstream.fields import Cursor, require, uvarint
 
-QUALITIES = 64  # indices
+QUALITIES = 96  # indices
 LEVELS = 3
 MAX_OFFSETS = 16  # more than the depths of the longest group
 

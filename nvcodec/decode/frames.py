@@ -19,9 +19,8 @@ from nvcodec.decode.state import State
 from nvcodec.decode.symbols import Reader
 from nvcodec.errors import MalformedError
 from nvcodec.models.base import Coder, FrameModel, Weights
-from nvcodec.models.hierarchy import CARRIED, coding_order
-from nvcodec.models.integer import EXACT
-from nvcodec.models.motion import Reference, predict
+from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.motion import Reference, midway, predict
 from nvcodec.video import VideoInfo
 
 FIELDS = ("flow0", "flow1")  # displacements of the first and the second reference
@@ -57,14 +56,18 @@ def decode_frames(
     shown: dict[int, Planes] = {} if reference is None else {CARRIED: reference}
     code = Reader(section.stream, name)
     references = References(lambda frame: to_picture(shown[frame], info, device), info)
+    motions = Motions()
     for number, place in enumerate(coding_order(count, reference is not None)):
         coded = section.frames[number]
         if not place.references and not coded.intra:
             raise MalformedError(f"{name}: a frame without references is not intra")
-        steps = model.steps(weights, coded.intra, section.quality_of(number, place.depth))
+        tuning = model.tuning(weights, coded.intra, section.quality_of(number, place.depth))
         levels = [level for level, present in zip(model.levels, coded.levels, strict=True) if present]
-        used = [] if coded.intra else [references[frame] for frame in place.references]
-        picture = code_picture(model, weights, steps, used, levels, code)
+        prediction = None
+        if not coded.intra:
+            used = [references[frame] for frame in place.references]
+            prediction = code_prediction(model, weights, place, used, motions, code)
+        picture = model.picture(weights, tuning, prediction, code, levels=levels)
         shown[place.frame] = to_planes(picture, info)
     code.finish()
     return [shown[frame] for frame in range(count)]
@@ -97,23 +100,44 @@ class FrameRenderer:
         return planes
 
 
-def code_picture(
+class Motions:
+    """Fields of displacement of the frames of a group that others may be guessed from."""
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[int, int], Tensor] = {}  # of a frame to a reference
+
+    def add(self, place: Place, fields: Sequence[Tensor]) -> None:
+        """What the frame at a place was predicted with."""
+        self._fields |= {(place.frame, r): field for r, field in zip(place.references, fields, strict=True)}
+
+    def guess(self, place: Place) -> Tensor | None:
+        """Of the field to the first reference, in eighths of a quarter sample: part of the way between both."""
+        if len(place.references) < 2:
+            return None
+        first, second = place.references
+        way = (place.frame - first, second - first)
+        if (second, first) in self._fields:
+            return midway(self._fields[second, first], *way)
+        if (first, second) in self._fields:
+            return midway(-self._fields[first, second], *way)
+        return None
+
+
+def code_prediction(
     model: FrameModel,
     weights: Weights,
-    steps: Sequence[Tensor],
+    place: Place,
     references: Sequence[Reference],
-    levels: Sequence[int],
+    motions: Motions,
     code: Coder,
 ) -> Tensor:
-    """The picture (1, 6, h, w) of one frame, not clamped, without references for an intra frame: all passes in order.
+    """The prediction (1, 12, h, w) of a frame that has references: the passes of its displacements, and what they move.
 
     The encoder runs the same with its own coder.
     """
-    prediction = None
-    if references:
-        fields = model.displacements(weights, FIELDS[: len(references)], code)
-        prediction = predict(references, fields, EXACT)
-    return model.picture(weights, steps, prediction, code, levels=levels)
+    fields = model.displacements(weights, FIELDS[: len(references)], code, guess=motions.guess(place))
+    motions.add(place, fields)
+    return predict(references, fields)
 
 
 class References:

@@ -15,7 +15,7 @@ from nvcodec.bitstream.frames import CodedFrame, FramesSection, quality_of_depth
 from nvcodec.bitstream.group_records import GroupRecord, Section
 from nvcodec.bitstream.records import VideoRecord
 from nvcodec.bitstream.registry import SectionKind
-from nvcodec.decode.frames import References, code_picture, decode_frames, named_weights
+from nvcodec.decode.frames import Motions, References, code_prediction, decode_frames, named_weights
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.decode.state import State
 from nvcodec.encode.checking import Costs, checked, new_record, size_of
@@ -26,10 +26,9 @@ from nvcodec.errors import SelfCheckError
 from nvcodec.media.color import rgb_differences
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order
 from nvcodec.models.mc import Mc
-from nvcodec.models.motion import Reference
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.distortion import rgb_error
-from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Watch, lambda_of
+from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Task, Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
 OFFSETS = (0, 3, 6, 9, 12)  # of quality by depth: what others refer to is worth more
@@ -134,25 +133,32 @@ class FrameGroupEncoder:
         coded: dict[int, _CodedFrame] = {}
         shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
         references = References(lambda frame: to_picture(shown[frame], self.info, self.device), self.info)
+        motions = Motions()
         done, errors = 0, 0.0
         for together in self._batches(order):
             depth = together[0].depth
             own = quality_of_depth(quality, OFFSETS, depth)
             settings = FrameSettings(effort.steps(depth), lambda_of(own), seed=seed + together[0].frame)
-            targets = [to_picture(frames[p.frame].planes, self.info, self.device) for p in together]
-            refs = [[references[r] for r in p.references] for p in together]
-            if depth == 1 and self._begins_anew(targets[0], refs[0], own):
-                refs = [[]]
+            tasks = [
+                Task(
+                    to_picture(frames[p.frame].planes, self.info, self.device),
+                    [references[r] for r in p.references],
+                    motions.guess(p),
+                )
+                for p in together
+            ]
+            if depth == 1 and self._begins_anew(tasks[0], own):
+                tasks = [Task(tasks[0].target)]
             before = done
 
             def watched(step: int, mse: float, before: int = before, count: int = len(together)) -> None:
                 watch(before + step * count, mse)
 
-            found = self._trainer.fit(targets, refs, own, settings, watched)
+            found = self._trainer.fit(tasks, own, settings, watched)
             done += settings.steps * len(together)
             errors += self._trainer.mse * len(together)
-            for p, latents, column in zip(together, found, refs, strict=True):
-                coded[p.frame] = self._code(latents, column, own)
+            for p, latents, task in zip(together, found, tasks, strict=True):
+                coded[p.frame] = self._code(latents, p, task, motions, own)
                 shown[p.frame] = coded[p.frame].planes
         fitting, began = time.perf_counter() - began, time.perf_counter()
         in_order = [coded[p.frame] for p in order]
@@ -182,20 +188,24 @@ class FrameGroupEncoder:
             for start in range(0, len(places), most):
                 yield places[start : start + most]
 
-    def _begins_anew(self, target: Tensor, references: Sequence[Reference], quality: int) -> bool:
+    def _begins_anew(self, task: Task, quality: int) -> bool:
         """Whether a frame is better off without what lies before it: there is a cut between."""
         lam = lambda_of(quality)
-        alone, predicted = (self._trainer.outlook(target, r, quality, lam) for r in ([], references))
+        alone, predicted = (self._trainer.outlook(t, quality, lam) for t in (Task(task.target), task))
         return alone < predicted
 
     @torch.no_grad()
-    def _code(self, latents: FrameLatents, references: Sequence[Reference], quality: int) -> _CodedFrame:
+    def _code(self, latents: FrameLatents, place: Place, task: Task, motions: Motions, quality: int) -> _CodedFrame:
         """What a decoder makes of a frame's latents."""
         symbols = Writer(latents.by_name())
+        intra = not task.references
         levels = [level for level in self.model.levels if bool(latents.latents[level].any())]
-        steps = self.model.steps(self.weights, not references, quality)
-        picture = code_picture(self.model, self.weights, steps, references, levels, symbols)
-        header = CodedFrame(not references, tuple(level in levels for level in self.model.levels))
+        tuning = self.model.tuning(self.weights, intra, quality)
+        prediction = None
+        if not intra:
+            prediction = code_prediction(self.model, self.weights, place, task.references, motions, symbols)
+        picture = self.model.picture(self.weights, tuning, prediction, symbols, levels=levels)
+        header = CodedFrame(intra, tuple(level in levels for level in self.model.levels))
         return _CodedFrame(header, symbols, to_planes(picture, self.info))
 
     def _decoded(self, record: GroupRecord, carried: Planes | None, expected: list[Planes]) -> list[Planes]:

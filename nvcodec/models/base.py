@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -103,22 +103,19 @@ class FrameModel(Protocol):
     def check(self, weights: Weights) -> None:
         """MalformedError where what `picture` and `displacements` compute with these weights would not be exact."""
 
-    def steps(self, weights: Weights, intra: bool, quality: int) -> list[Tensor]:
-        """The step of the latents of each level, scalars. quality: their index, 0..63."""
+    def tuning(self, weights: Weights, intra: bool, quality: int) -> Any:
+        """What the model wants to know of a quality index, 0..95, the finest first; for `picture` alone."""
 
     def picture(
-        self,
-        weights: Weights,
-        steps: Sequence[Tensor],
-        prediction: Tensor | None,
-        code: Coder,
-        *,
-        levels: Collection[int],
+        self, weights: Weights, tuning: Any, prediction: Tensor | None, code: Coder, *, levels: Collection[int]
     ) -> Tensor:
         """A picture, not clamped, from its prediction, None for none. levels: those whose latents are coded."""
 
-    def displacements(self, weights: Weights, names: Sequence[str], code: Coder) -> list[Tensor]:
-        """A field of displacements for each name, (1, 2, rows, columns), x and y in quarter samples."""
+    def displacements(
+        self, weights: Weights, names: Sequence[str], code: Coder, *, guess: Tensor | None = None
+    ) -> list[Tensor]:
+        """A field of displacements for each name, (1, 2, rows, columns), x and y in quarter samples. guess: of the
+        first, in eighths of a quarter sample."""
 
 
 Factory = Callable[[tuple[int, ...], int, int], Backbone]

@@ -27,7 +27,7 @@ from nvcodec.models.integer import BOUND, EXACT, UNIT, Arithmetic, check_sums, s
 from nvcodec.models.motion import CELL
 
 LEVELS = (4, 3, 2)  # of latents, log2 of their cell in luma samples, coarsest first
-QUALITIES = 64  # indices of steps
+QUALITIES = 96  # indices
 LATENT_BOUND = 4095  # of a latent times its step
 FLOW_BOUND = 4095  # of a displacement in quarter samples
 FLOW_UNIT = 64  # activation units a quarter sample, in what the flow network sees
@@ -50,7 +50,7 @@ class McConfig:
     flow: int = 24
     coarse: int = 16
     middle: int = 12
-    fine: int = 8
+    fine: int = 16
 
     def __post_init__(self) -> None:
         require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"mc: group {self.group} is not in 1..4096")
@@ -66,6 +66,15 @@ class McConfig:
     def latents(self) -> dict[int, int]:
         """Channels of a level."""
         return dict(zip(LEVELS, (self.coarse, self.middle, self.fine), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """Of a quality: the step of the latents of each level, scalars, and where the trunk starts, (1, width, 1, 1). For N
+    frames at once, in training, steps are (N, 1, 1, 1) and the start is (N, width, 1, 1)."""
+
+    steps: tuple[Tensor, ...]
+    start: Tensor
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,7 @@ def _network(inter: bool, c: McConfig) -> dict[str, Layer]:
         out["sense1"] = Layer(half, 2 * PICTURE, 3)
     out["last"] = Layer(half, half, 1)
     out["picture"] = Layer(PICTURE, half, 3)
+    out["direct"] = Layer(4 * PICTURE, c.fine, 3, LATENT_BOUND)
     return out
 
 
@@ -133,8 +143,9 @@ class Mc:
             )
             for name, layer in layers.items()
         }
-        shapes: list[tuple[str, tuple[int, ...]]] = [(f"{INTRA}.start", (config.width,))]
-        shapes += [(f"{network}.steps", (len(LEVELS), QUALITIES)) for network in (INTRA, INTER)]
+        shapes: list[tuple[str, tuple[int, ...]]] = []
+        for network in (INTRA, INTER):
+            shapes += [(f"{network}.steps", (len(LEVELS), QUALITIES)), (f"{network}.start", (QUALITIES, config.width))]
         for name, layer in self.layers.items():
             shapes.append((f"{name}.weight", (layer.outputs, layer.inputs, layer.kernel, layer.kernel)))
             shapes.append((f"{name}.bias", (layer.outputs,)))
@@ -148,14 +159,16 @@ class Mc:
             steps = weights[f"{network}.steps"]
             require(bool(((steps >= 1) & (steps <= LATENT_BOUND)).all()), f"{network}.steps: a step is out of 1..4095")
 
-    def steps(self, weights: Weights, intra: bool, quality: int) -> list[Tensor]:
-        """The step of the latents of each level, scalars. quality: their index, 0 the finest."""
-        return list(weights[f"{INTRA if intra else INTER}.steps"][:, quality])
+    def tuning(self, weights: Weights, intra: bool, quality: int) -> Tuning:
+        """What the networks know of a quality. quality: its index, 0 the finest."""
+        network = INTRA if intra else INTER
+        start = weights[f"{network}.start"][quality].view(1, -1, 1, 1)
+        return Tuning(tuple(weights[f"{network}.steps"][:, quality]), start)
 
     def picture(
         self,
         weights: Weights,
-        steps: Sequence[Tensor],
+        tuning: Tuning,
         prediction: Tensor | None,
         code: Coder,
         arithmetic: Arithmetic = EXACT,
@@ -163,8 +176,8 @@ class Mc:
     ) -> Tensor:
         """A frame (N, 6, h, w), not clamped, from its prediction (N, 12, h, w) (see `motion.predict`), None for none.
 
-        steps: of each level, scalars, or, for N frames at once, (N, 1, 1, 1). The format has N = 1, training any.
-        levels: those whose latents are coded; all latents of another are 0.
+        tuning: of the network and the quality of the frame. levels: those whose latents are coded; all latents of
+        another are 0.
         """
         a, network = arithmetic, INTRA if prediction is None else INTER
 
@@ -174,19 +187,18 @@ class Mc:
 
         senses: dict[int, Tensor] = {}
         if prediction is None:
-            start = weights[f"{INTRA}.start"].view(1, -1, 1, 1)
-            trunk = a.bound(start.expand(max(s.numel() for s in steps), -1, self.rows, self.columns))
+            trunk = a.bound(tuning.start.expand(-1, -1, self.rows, self.columns))
         else:
             senses[2] = a.leak(layer("sense2", prediction, 2))
             senses[3] = a.leak(layer("sense3", senses[2], 2))
-            trunk = a.leak(layer("sense4", senses[3], 2))
+            trunk = a.leak(layer("sense4", senses[3], 2) + tuning.start)
         for place, level in enumerate(LEVELS):
             if level in senses:
                 trunk = a.leak(trunk + senses[level])
             elif level != LEVELS[0]:
                 trunk = a.leak(trunk)
             if level in levels:
-                y = self._latents(layer, a, level, trunk, steps[place], code)
+                y = self._latents(layer, a, level, trunk, tuning.steps[place], code)
                 trunk = a.leak(trunk + layer(f"latent{level}", y))
             else:  # what the layer makes of zeros
                 trunk = a.leak(trunk + weights[f"{network}.latent{level}.bias"].view(1, -1, 1, 1))
@@ -196,6 +208,14 @@ class Mc:
         if prediction is not None:
             trunk = trunk + layer("sense1", prediction)
         out = layer("picture", a.leak(layer("last", a.leak(trunk))))
+        # A linear way for what is fine: through activations alone, many bits buy little.
+        if LEVELS[-1] in levels:
+            straight = layer("direct", y)
+        else:
+            straight = (
+                weights[f"{network}.direct.bias"].view(1, -1, 1, 1).expand(-1, -1, *[n // 2 for n in out.shape[2:]])
+            )
+        out = out + functional.pixel_shuffle(straight, 2)
         return out if prediction is None else out + prediction[:, :PICTURE]
 
     def _latents(
@@ -213,15 +233,22 @@ class Mc:
         return y
 
     def displacements(
-        self, weights: Weights, names: Sequence[str], code: Coder, arithmetic: Arithmetic = EXACT, count: int = 1
+        self,
+        weights: Weights,
+        names: Sequence[str],
+        code: Coder,
+        arithmetic: Arithmetic = EXACT,
+        count: int = 1,
+        guess: Tensor | None = None,
     ) -> list[Tensor]:
         """A field of displacements for each name, (N, 2, rows, columns), x and y in quarter samples, |d| <= FLOW_BOUND.
 
-        The second one is coded knowing the first: what moved here from there moves on to the other side.
+        guess: of the first, in eighths of a quarter sample (see `motion.midway`). The second one is coded knowing the
+        first: what moved here from there moves on to the other side.
         """
         fields: list[Tensor] = []
         for name in names:
-            guess = -fields[0] if fields else None
+            guess = -8 * fields[0] if fields else guess
             fields.append(self._field(weights, name, guess, code, arithmetic, count))
         return fields
 
@@ -254,7 +281,7 @@ class Mc:
         # Eighths of a quarter sample, rounded half up; a product of 12 by 4095 by 16 is exact.
         mean = (16 * total + count) / (2 * count).clamp(min=1)
         mean = torch.floor(mean) if a.exact else 8 * total / count.clamp(min=1)
-        other = torch.zeros_like(part) if guess is None else 8 * guess
+        other = torch.zeros_like(part) if guess is None else guess
         base = torch.where(count > 0, mean, other)
         flag = torch.ones(part.shape[0], 1, *known.shape, device=part.device)
         has = flag * float(guess is not None) * UNIT

@@ -28,7 +28,10 @@ class Analysis(nn.Module):
     def __init__(self, config: McConfig, inter: bool) -> None:
         super().__init__()
         n = CHANNELS
-        self.enter = nn.Conv2d(3 * PICTURE if inter else PICTURE, n, 4, 2)
+        seen = 3 * PICTURE if inter else PICTURE
+        self.enter = nn.Conv2d(seen, n, 4, 2)
+        self.straight = nn.Conv2d(seen, config.fine, 4, 2)  # as the model has a linear way for these
+        nn.init.zeros_(self.straight.weight)
         self.mix = nn.Conv2d(n, n, 1)
         self.inner2, self.outer2 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
         self.down3, self.down4 = (nn.Conv2d(n, n, 2, 2) for _ in range(2))
@@ -43,10 +46,12 @@ class Analysis(nn.Module):
         if prediction is not None:
             x = torch.cat((x - prediction[:, :PICTURE] / UNIT, prediction / UNIT), 1)
         out = {}
-        x = _leak(self.enter(functional.pad(x, (1, 1, 1, 1), mode="replicate")))
+        x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        straight = self.straight(x)
+        x = _leak(self.enter(x))
         x = _leak(self.mix(x))
         x = x + self.outer2(_leak(self.inner2(x)))
-        out[2] = self.leave["2"](x) * UNIT
+        out[2] = (self.leave["2"](x) + straight) * UNIT
         for level, down, inner in ((3, self.down3, self.inner3), (4, self.down4, self.inner4)):
             x = _leak(down(x))
             x = x + _leak(inner(x))

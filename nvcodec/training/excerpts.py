@@ -1,7 +1,8 @@
 """What priors are trained on: excerpts of clips and pictures, chosen at random, with displacements between frames.
 
 Clips are decoded once, into 8 bit 4:2:0 frames in a folder, and mapped into memory from there. An excerpt is a square
-of the same place in three frames, equally far apart, of one clip.
+of the same place in three frames, equally far apart, of one clip. It has a quality, for whose lambda its displacements
+are searched.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from nvcodec.errors import SourceError, UsageError
 from nvcodec.media.base import PendingFile
 from nvcodec.media.color import from_rgb, rgb_differences, to_rgb
 from nvcodec.media.source import open_source
-from nvcodec.models.motion import CELL
-from nvcodec.training.displacement import search_luma
+from nvcodec.models.motion import CELL, Reference, midway
+from nvcodec.training.displacement import search
+from nvcodec.training.frames import QUALITIES_PER_OCTAVE, lambda_of
 from nvcodec.video import Chroma, ColorInfo, Plane, Range, VideoInfo
 
 DISTANCES = (1, 2, 4, 8)  # of the frames of an excerpt
+BETWEEN = (0.5, 6.0)  # qualities of the frames between, in octaves from quality 0 on
 PICTURES = 0.5  # of single frames that are of pictures, where there are any
 FLIP, TURN = 0.5, 0.2  # how often excerpts are mirrored sideways; upside down, and transposed
 GRAY = 128
@@ -126,7 +129,8 @@ def _shrunk(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 @dataclass(frozen=True, eq=False)
 class Batch:
     """N single frames, and N excerpts of three frames: pictures (N, 6, h, w) as in models.mc; the rows of
-    rgb_differences (N, 3, 3); and displacements (N, 2, rows, columns) that bring the frame named second to the first.
+    rgb_differences (N, 3, 3); the quality of the frames between, in octaves, (N,); and displacements
+    (N, 2, rows, columns) that bring the frame named second to the first.
     """
 
     single: Tensor
@@ -135,6 +139,7 @@ class Batch:
     after: Tensor
     single_rows: Tensor
     rows: Tensor
+    octaves: Tensor
     between_before: Tensor
     between_after: Tensor
     after_before: Tensor
@@ -169,11 +174,18 @@ class Excerpts:
         rng = np.random.default_rng((self._seed, number))
         single, single_rows = zip(*(self._single(rng) for _ in range(self._number)), strict=True)
         triples, rows = zip(*(self._triple(rng) for _ in range(self._number)), strict=True)
-        before, between, after = zip(*triples, strict=True)
+        octaves = rng.uniform(*BETWEEN, self._number)
+        pictures = [_stack(frames) for frames in zip(*triples, strict=True)]
+        searched = [
+            _fields([picture[n : n + 1] for picture in pictures], lambda_of(QUALITIES_PER_OCTAVE * float(quality)))
+            for n, quality in enumerate(octaves)
+        ]
+        before, between, after = pictures
+        between_before, between_after, after_before = (torch.cat(fields) for fields in zip(*searched, strict=True))
         return Batch(
-            _stack(single), _stack(before), _stack(between), _stack(after),
+            _stack(single), before, between, after,
             torch.from_numpy(np.stack(single_rows)), torch.from_numpy(np.stack(rows)),
-            _moved(between, before), _moved(between, after), _moved(after, before),
+            torch.from_numpy(octaves.astype(np.float32)), between_before, between_after, after_before,
         )  # fmt: skip
 
     def _single(self, rng: np.random.Generator) -> tuple[Planes8, NDArray[np.float32]]:
@@ -214,13 +226,17 @@ def _stack(frames: Sequence[Planes8]) -> Tensor:
     return torch.from_numpy(np.stack([*parts, *chroma], 1).astype(np.float32)).sub_(GRAY).mul_(4)
 
 
-def _moved(targets: Sequence[Planes8], references: Sequence[Planes8]) -> Tensor:
-    pairs = zip(targets, references, strict=True)
-    return torch.from_numpy(np.stack([search_luma(target[0], reference[0]) for target, reference in pairs]))
+def _fields(excerpt: Sequence[Tensor], lam: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Displacements of one excerpt, searched as encoders do, in the order of those of a batch."""
+    before, between, after = excerpt
+    references = Reference.of(before), Reference.of(after)
+    (after_before,) = search(after, references[:1], lam)
+    between_before, between_after = search(between, references, lam, midway(after_before, 1, 2))
+    return between_before, between_after, after_before
 
 
 def batches(excerpts: Excerpts, first: int, device: torch.device, workers: int) -> Generator[Batch, None, None]:
-    """Batches from number `first` on, without end, on a device; made ahead in threads."""
+    """Batches from number `first` on, without end, on a device; made ahead in threads, each of which computes alone."""
     pin = device.type == "cuda"
 
     def make(number: int) -> Batch:
@@ -229,7 +245,7 @@ def batches(excerpts: Excerpts, first: int, device: torch.device, workers: int) 
 
     ahead: deque[Future[Batch]] = deque()
     numbers = count(first)
-    with ThreadPoolExecutor(workers, "excerpts") as pool:
+    with ThreadPoolExecutor(workers, "excerpts", torch.set_num_threads, (1,)) as pool:
         try:
             while True:
                 while len(ahead) < 2 * workers:

@@ -1,17 +1,18 @@
-"""The latents and displacements of frames of the model `mc`, by gradients through its network, which stays as it is.
+"""The latents of frames of the model `mc`, by gradients through its network, which stays as it is.
 
     minimise  D / lambda + R        D: mean squared error of RGB in [0, 1], R: bits per pixel
 
-over real values v. What the network sees and what is rated is the same, s(s(v) + u): s rounds softly, u is uniform
-noise; over the steps s becomes a hard rounding and u vanishes, so that what is fitted becomes what is coded (Ladune et
-al. 2023, COOL-CHIC; Agustsson and Theis 2020). Values rounded with straight-through gradients for D, and with noise for
-R, settle at the edges between integers, the more so the longer they are fitted (docs/experiments.md).
+over real values v of the latents, once displacements were searched for (training.displacement). What the network
+sees and what is rated is the same, s(s(v) + u): s rounds softly, u is uniform noise; over the steps s becomes a hard
+rounding and u vanishes, so that what is fitted becomes what is coded (Ladune et al. 2023, COOL-CHIC; Agustsson and
+Theis 2020). Values rounded with straight-through gradients for D, and with noise for R, settle at the edges
+between integers, the more so the longer they are fitted (docs/experiments.md).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,17 +20,18 @@ from torch import Tensor
 
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import EXACT, SMOOTH, UNIT
-from nvcodec.models.mc import FLOW_BOUND, FLOW_UNIT, LATENT_BOUND, LEVELS, Mc
+from nvcodec.models.mc import FLOW_UNIT, LATENT_BOUND, LEVELS, Mc, Tuning
 from nvcodec.models.motion import Reference, predict
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.displacement import search
 from nvcodec.training.laplace import bits
 
 QUALITIES_PER_OCTAVE = 16  # indices that double all steps
-FINEST_LAMBDA = 1 / 2048  # of quality 0: what the prior was trained for
+FINEST_LAMBDA = 2.0**-15  # of quality 0: what the prior was trained for
 DEFAULT_LAMBDA = 1 / 256
 WARM = 5  # steps until the learning rates are whole
 LEAST_RATE = 0.05  # of a learning rate, at the end
+SURE_LOG2 = -4.625  # of a scale, below which there is no row for it (section 16.8 of the spec)
 SHARPNESS = (2.0, 10.0)  # of soft rounding, at the start and at the end
 
 
@@ -46,14 +48,23 @@ def quality_of(lam: float | None) -> float:
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """steps: of gradients, 0 to take what analysis and search say. lam: lambda. rate: learning rate of latents, in
-    their steps; flow_rate: of displacements, in quarter samples. seed: of the noise."""
+    """steps: of gradients, 0 to take what the analysis network says. lam: lambda. rate: learning rate of latents, in
+    their steps. seed: of the noise."""
 
     steps: int
     lam: float
     rate: float = 0.1
-    flow_rate: float = 0.4
     seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A frame to fit. target: its picture (1, 6, h, w); references: none, one or two; guess: of its first field, in
+    eighths of a quarter sample, as the model codes it."""
+
+    target: Tensor
+    references: Sequence[Reference] = ()
+    guess: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +77,8 @@ class FrameLatents:
 
     def by_name(self) -> dict[str, Tensor]:
         """By the names under which the model codes them."""
-        return _by_name(self.latents, self.fields)
+        named = {f"latent{level}": values for level, values in self.latents.items()}
+        return named | {f"flow{number}": field for number, field in enumerate(self.fields)}
 
 
 Watch = Callable[[int, float], None]
@@ -85,56 +97,53 @@ class FrameTrainer:
         self.distortion, self.pixels = distortion, pixels
         self.mse = 1.0  # of the last step
 
-    def fit(
-        self,
-        targets: Sequence[Tensor],
-        references: Sequence[Sequence[Reference]],
-        quality: int,
-        settings: FrameSettings,
-        watch: Watch,
-    ) -> list[FrameLatents]:
-        """targets: pictures (1, 6, h, w); references: of each frame, the same number of all, 0 to 2.
+    def fit(self, tasks: Sequence[Task], quality: int, settings: FrameSettings, watch: Watch) -> list[FrameLatents]:
+        """tasks: frames that all have the same number of references.
 
-        A frame that fitting did not improve stays as analysis and search had it.
+        A frame that fitting did not improve stays as the analysis network had it.
         """
-        work = self._start(targets, references, quality)
+        work = self._start(tasks, quality, settings.lam)
         if settings.steps:
-            before = _copied(work)
+            before = replace(work, values={level: v.clone() for level, v in work.values.items()})
             self._descend(work, settings, watch)
             worse = self._costs(work, settings.lam) > self._costs(before, settings.lam)
-            for ours, theirs in zip(work.leaves, before.leaves, strict=True):
-                ours[worse] = theirs[worse]
-        latents = [
-            {level: _whole(v[n : n + 1], LATENT_BOUND) for level, v in work.values.items()} for n in range(len(targets))
+            for level, values in work.values.items():
+                values[worse] = before.values[level][worse]
+        return [
+            FrameLatents({level: _whole(v[n : n + 1]) for level, v in work.values.items()}, work.fields[n])
+            for n in range(len(tasks))
         ]
-        moved = [tuple(_whole(field[n : n + 1], FLOW_BOUND) for field in work.fields) for n in range(len(targets))]
-        return [FrameLatents(y, f) for y, f in zip(latents, moved, strict=True)]
 
-    def outlook(self, target: Tensor, references: Sequence[Reference], quality: int, lam: float) -> float:
+    def outlook(self, task: Task, quality: int, lam: float) -> float:
         """D / lambda + R of one frame before it is fitted."""
-        return float(self._costs(self._start([target], [references], quality), lam))
+        return float(self._costs(self._start([task], quality, lam), lam))
 
-    def _start(self, targets: Sequence[Tensor], references: Sequence[Sequence[Reference]], quality: int) -> _Work:
-        """What analysis and search say."""
-        target = torch.cat(list(targets))
-        refs = [_stack(column) for column in zip(*references, strict=True)]
-        steps = self.model.steps(self.weights, not refs, quality)
-        fields = self._search(targets, references)
-        with torch.no_grad():
-            found = self.analysis(target, predict(refs, fields, EXACT) if refs else None)
-        values = {level: found[level] / step for level, step in zip(LEVELS, steps, strict=True)}
-        return _Work(target, refs, steps, values, fields)
+    @torch.no_grad()
+    def _start(self, tasks: Sequence[Task], quality: int, lam: float) -> _Work:
+        """What search and the analysis network say."""
+        target = torch.cat([task.target for task in tasks])
+        fields = [tuple(search(t.target, t.references, lam, t.guess)) if t.references else () for t in tasks]
+        prediction, moving = None, torch.zeros(len(tasks), device=target.device)
+        if tasks[0].references:
+            prediction = torch.cat([predict(t.references, f) for t, f in zip(tasks, fields, strict=True)])
+            moving = torch.cat([self._moving(t, f) for t, f in zip(tasks, fields, strict=True)])
+        found = self.analysis(target, prediction)
+        tuning = self.model.tuning(self.weights, prediction is None, quality)
+        values = {level: found[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
+        return _Work(target, prediction, tuning, values, fields, moving)
+
+    def _moving(self, task: Task, fields: Sequence[Tensor]) -> Tensor:
+        """Bits of the fields of a frame, (1,)."""
+        named = {f"flow{number}": field for number, field in enumerate(fields)}
+        meter = RateMeter(named, None)
+        self.model.displacements(self.weights, tuple(named), meter.code, EXACT, guess=task.guess)
+        return meter.total
 
     def _coded(self, work: _Work, softness: Softness | None) -> tuple[Tensor, Tensor]:
         """(distortions, bits) of each frame, (N,), of values rounded softly, or, for None, to integers."""
-        meter = RateMeter(work.by_name(), softness)
-        prediction = None
-        if work.fields:
-            names = [f"flow{number}" for number in range(len(work.fields))]
-            moved = self.model.displacements(self.weights, names, meter.code, SMOOTH, len(work.target))
-            prediction = predict(work.references, moved, SMOOTH)
-        picture = self.model.picture(self.weights, work.steps, prediction, meter.code, SMOOTH)
-        return self.distortion(picture, work.target), meter.total
+        meter = RateMeter({f"latent{level}": values for level, values in work.values.items()}, softness)
+        picture = self.model.picture(self.weights, work.tuning, work.prediction, meter.code, SMOOTH)
+        return self.distortion(picture, work.target), meter.total + work.moving
 
     @torch.no_grad()
     def _costs(self, work: _Work, lam: float) -> Tensor:
@@ -142,65 +151,38 @@ class FrameTrainer:
         distortion, rate = self._coded(work, None)
         return distortion / lam + rate / self.pixels
 
-    def _search(self, targets: Sequence[Tensor], references: Sequence[Sequence[Reference]]) -> list[Tensor]:
-        """Displacements to each reference, (N, 2, rows, columns), whole quarter samples."""
-        columns = list(zip(*references, strict=True))
-        return [
-            torch.cat([search(target, reference.picture) for target, reference in zip(targets, column, strict=True)])
-            for column in columns
-        ]
-
     def _descend(self, work: _Work, settings: FrameSettings, watch: Watch) -> None:
-        """Improve values and fields in place."""
-        for leaf in work.leaves:
+        """Improve values in place."""
+        leaves = list(work.values.values())
+        for leaf in leaves:
             leaf.requires_grad_()
-        groups = [{"params": list(work.values.values()), "lr": 0.0, "whole": settings.rate}]
-        if work.fields:
-            groups.append({"params": work.fields, "lr": 0.0, "whole": settings.flow_rate})
-        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95))
+        optimizer = torch.optim.Adam(leaves, betas=(0.9, 0.95))
         generator = torch.Generator(work.target.device).manual_seed(settings.seed)
         for step in range(settings.steps):
             decay = 0.5 * (1 + math.cos(math.pi * step / settings.steps)) * (1 - LEAST_RATE) + LEAST_RATE
             for group in optimizer.param_groups:
-                group["lr"] = group["whole"] * decay * min(1.0, (step + 1) / WARM)
+                group["lr"] = settings.rate * decay * min(1.0, (step + 1) / WARM)
             distortion, rate = self._coded(work, Softness(step / settings.steps, generator))
             optimizer.zero_grad()
             (distortion.sum() / settings.lam + rate.sum() / self.pixels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             self.mse = float(distortion.detach().mean())
             watch(step + 1, self.mse)
-        for leaf in work.leaves:
+        for leaf in leaves:
             leaf.requires_grad_(False)
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """Frames that are being fitted: targets (N, 6, h, w), latents in steps of each level, displacements."""
+    """Frames that are being fitted: targets (N, 6, h, w), their prediction (N, 12, h, w) or None, latents in steps of
+    each level, the fields of each frame and what they cost, bits (N,)."""
 
     target: Tensor
-    references: list[Reference]
-    steps: list[Tensor]
+    prediction: Tensor | None
+    tuning: Tuning
     values: dict[int, Tensor]
-    fields: list[Tensor]
-
-    @property
-    def leaves(self) -> list[Tensor]:
-        """What is fitted."""
-        return [*self.values.values(), *self.fields]
-
-    def by_name(self) -> dict[str, Tensor]:
-        """By the names under which the model codes them."""
-        return _by_name(self.values, self.fields)
-
-
-def _copied(work: _Work) -> _Work:
-    values = {level: v.clone() for level, v in work.values.items()}
-    return replace(work, values=values, fields=[field.clone() for field in work.fields])
-
-
-def _by_name(latents: Mapping[int, Tensor], fields: Sequence[Tensor]) -> dict[str, Tensor]:
-    named = {f"latent{level}": values for level, values in latents.items()}
-    return named | {f"flow{number}": field for number, field in enumerate(fields)}
+    fields: list[tuple[Tensor, ...]]
+    moving: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +207,8 @@ def _soft_round(x: Tensor, sharpness: float) -> Tensor:
 class RateMeter:
     """A coder (models.base.Coder) that codes nothing: gives values softly rounded, and adds up the bits of each frame.
 
+    As in a file, what the network is sure of is what it expects and costs nothing.
+
     softness: None to round them to integers. total: (N,).
     """
 
@@ -239,18 +223,14 @@ class RateMeter:
         values = self._values[name][:, :, ::stride, ::stride]
         mask = cells.to(location.dtype)
         if step is None:
-            found = bits(values, location / FLOW_UNIT, scale * (2 / UNIT))
+            expected, log2_scale = location / FLOW_UNIT, scale * (2 / UNIT)
         else:
-            found = bits(values, location / step, scale * (2 / UNIT) - torch.log2(step / UNIT))
-        self.total = self.total + (found * mask).sum((1, 2, 3))
+            expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
+        sure = log2_scale.detach() < SURE_LOG2
+        values = torch.where(sure, torch.round(expected.detach()), values)
+        self.total = self.total + (bits(values, expected, log2_scale) * (mask * ~sure)).sum((1, 2, 3))
         return values * mask
 
 
-def _stack(references: Sequence[Reference]) -> Reference:
-    if len(references) == 1:
-        return references[0]
-    return Reference(*(torch.cat([getattr(r, name) for r in references]) for name in ("picture", "luma", "chroma")))
-
-
-def _whole(values: Tensor, bound: int) -> Tensor:
-    return torch.round(values.detach()).clamp(-bound, bound)
+def _whole(values: Tensor) -> Tensor:
+    return torch.round(values.detach()).clamp(-LATENT_BOUND, LATENT_BOUND)

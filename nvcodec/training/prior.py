@@ -1,7 +1,8 @@
 """A prior of the model `mc` while it is trained: its networks and their analysis networks, as real numbers.
 
 Parameters are in units of 1, where the model has integers: an activation of 1 is UNIT of them, a weight of 1 is FINE.
-Steps are exponential in the quality, two parameters a level: the model has them as a table.
+Steps are exponential in the quality, two parameters a level, and what the trunk starts from is linear between KNOTS
+qualities: the model has both as tables. Octaves count from quality 0: a quality index is QUALITIES_PER_OCTAVE of them.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from nvcodec.models import priors
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import BOUND, EXACT_SUMS, FINE, UNIT
-from nvcodec.models.mc import INTER, INTRA, LEVELS, QUALITIES, Mc, McConfig
+from nvcodec.models.mc import INTER, INTRA, LEVELS, QUALITIES, Mc, McConfig, Tuning
 from nvcodec.models.motion import CELL
-from nvcodec.training.analysis import Analyses, save_analyses
+from nvcodec.training.analysis import Analyses, load_analyses, save_analyses
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE
 
-FIRST_STEP = 0.2 * UNIT  # of quality 0 where nothing was learned
+FIRST_STEP = 0.05 * UNIT  # of quality 0 where nothing was learned
+KNOTS = 7  # an octave apart, from quality 0 on
 STEPS = (1.0, 1500.0)  # the least and the greatest
 MOST_BIAS = 8192  # in the model's integers: a quarter of what a prior can hold
+FIRST_START = {INTRA: 0.5, INTER: 0.02}  # how far from 0 trunks start
+TABLES = (".steps", ".start")  # tensors with a row or a column for each quality
 SMALLER = 0.3  # initial weights of what gives locations and scales, over the usual
 SMALLEST = 0.1  # of what is added to a prediction
 FIRST_SCALE = 0.5  # of displacements: half the log2 of b, in activations
@@ -43,23 +47,31 @@ class Prior(nn.Module):
             self.analyses = Analyses(config)
 
     def weights(self) -> Weights:
-        """What the model takes, not rounded and with gradients; without its tables of steps."""
+        """What the model takes, not rounded and with gradients; without its tables."""
         out = {}
         for t in self.model.tensors:
-            if not t.name.endswith(".steps"):
+            if not t.name.endswith(TABLES):
                 out[t.name] = self.values[_key(t.name)] * (FINE if t.name.endswith(".weight") else UNIT)
         return out
 
-    def steps(self, intra: bool, octaves: Tensor) -> list[Tensor]:
-        """The step of each level of N frames, (N, 1, 1, 1). octaves: (N,), quality / QUALITIES_PER_OCTAVE."""
-        learned = self.values[_key(f"{INTRA if intra else INTER}.steps")]
+    def tuning(self, intra: bool, octaves: Tensor) -> Tuning:
+        """Of N frames. octaves: (N,)."""
+        network = INTRA if intra else INTER
+        learned = self.values[_key(f"{network}.steps")]
         exponents = octaves[:, None] * (1 + learned[:, 1]) + learned[:, 0]  # (N, levels)
-        return [step.view(-1, 1, 1, 1) for step in (FIRST_STEP * torch.exp2(exponents)).clamp(*STEPS).unbind(1)]
+        steps = (FIRST_STEP * torch.exp2(exponents)).clamp(*STEPS)
+        knots = self.values[_key(f"{network}.start")]
+        place = octaves.clamp(0, KNOTS - 1)
+        lower = place.floor().clamp(max=KNOTS - 2)
+        part, index = (place - lower)[:, None], lower.to(torch.int64)
+        start = UNIT * (knots[index] * (1 - part) + knots[index + 1] * part)
+        return Tuning(tuple(step.view(-1, 1, 1, 1) for step in steps.unbind(1)), start[:, :, None, None])
 
     @torch.no_grad()
     def project(self) -> None:
         """Shrink the rows of weights with which a sum, once all is rounded, might not be exact, and bound biases."""
-        self.values[_key(f"{INTRA}.start")].clamp_(-BOUND / UNIT, BOUND / UNIT)
+        for network in (INTRA, INTER):
+            self.values[_key(f"{network}.start")].clamp_(-BOUND / UNIT, BOUND / UNIT)
         for name, layer in self.model.layers.items():
             bias, weight = self.values[_key(f"{name}.bias")], self.values[_key(f"{name}.weight")]
             bias.clamp_(-MOST_BIAS / UNIT, MOST_BIAS / UNIT)
@@ -71,11 +83,12 @@ class Prior(nn.Module):
     @torch.no_grad()
     def integers(self) -> list[NDArray[np.int32]]:
         """The values of the model's tensors, in wire order; those of a projected prior pass Mc.check."""
-        octaves = torch.arange(QUALITIES) / QUALITIES_PER_OCTAVE
+        octaves = torch.arange(QUALITIES, device=next(self.parameters()).device) / QUALITIES_PER_OCTAVE
         found = dict(self.weights())
         for intra in (True, False):
-            steps = self.steps(intra, octaves.to(next(self.parameters()).device))
-            found[f"{INTRA if intra else INTER}.steps"] = torch.stack([step.flatten() for step in steps])
+            tuning, network = self.tuning(intra, octaves), INTRA if intra else INTER
+            found[f"{network}.steps"] = torch.stack([step.flatten() for step in tuning.steps])
+            found[f"{network}.start"] = tuning.start.flatten(1)
         return [found[t.name].round().cpu().numpy().astype(np.int32) for t in self.model.tensors]
 
 
@@ -88,7 +101,7 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
     if name.endswith(".steps"):
         return nn.Parameter(torch.zeros(len(LEVELS), 2))
     if name.endswith(".start"):
-        return nn.Parameter(torch.randn(shape) / 2)
+        return nn.Parameter(torch.randn(KNOTS, shape[1]) * FIRST_START[name.split(".")[0]])
     if name.endswith(".bias"):
         value = torch.zeros(shape)
         if name == "flow.out.bias":
@@ -97,7 +110,7 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
     value = (2 * torch.rand(shape) - 1) / math.sqrt(math.prod(shape[1:]))
     if "first" in name or "second" in name or name == "flow.out.weight":
         value *= SMALLER
-    elif name == f"{INTER}.picture.weight":
+    elif name == f"{INTER}.picture.weight" or name.endswith(".direct.weight"):
         value *= SMALLEST
     return nn.Parameter(value)
 
@@ -116,3 +129,40 @@ def export(prior: Prior, folder: Path, analyses: Path) -> bytes:
     (folder / f"{name.hex()}.bin").write_bytes(data)
     save_analyses(prior.analyses, analyses / f"{name.hex()}.npz")
     return name
+
+
+@torch.no_grad()
+def restore(name: bytes, config: McConfig) -> Prior:
+    """A prior of a release as it was before it was exported, but for what rounding took; to train it on.
+
+    Steps that are among STEPS are fitted by least squares; those at its ends were clamped. The table of starts ends
+    before the last knot, which follows from a straight line.
+    """
+    prior = Prior(config)
+    for t, values in zip(prior.model.tensors, priors.load(name, prior.model.tensors), strict=True):
+        if t.name.endswith(".steps"):
+            found = torch.tensor([_exponential(steps) for steps in values])
+        elif t.name.endswith(".start"):
+            found = torch.from_numpy(_knots(values) / UNIT)
+        else:
+            found = torch.from_numpy(values / (FINE if t.name.endswith(".weight") else UNIT))
+        prior.values[_key(t.name)].copy_(found)
+    prior.analyses.load_state_dict(load_analyses(name, config).state_dict())
+    return prior
+
+
+def _exponential(steps: NDArray[np.int32]) -> tuple[float, float]:
+    """The two parameters of a level, of its row of the table. Large steps, which rounding changed less, weigh more."""
+    octaves = np.arange(QUALITIES) / QUALITIES_PER_OCTAVE
+    free = (steps > STEPS[0]) & (steps < STEPS[1])
+    if free.sum() < 2:
+        free[:] = True
+    slope, level = np.polyfit(octaves[free], np.log2(steps[free] / FIRST_STEP), 1, w=steps[free])
+    return float(level), float(slope) - 1
+
+
+def _knots(starts: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(KNOTS, width) of the table (QUALITIES, width)."""
+    known = starts[::QUALITIES_PER_OCTAVE]  # (KNOTS - 1, width)
+    last = known[-1] + (starts[-1] - known[-1]) * (QUALITIES_PER_OCTAVE / (QUALITIES_PER_OCTAVE - 1))
+    return np.concatenate((known, last[None]))

@@ -3,8 +3,9 @@
     minimise  log(D / lambda + R)        D: mean squared error of RGB in [0, 1], R: bits per luma sample
 
 of frames without references, with one and with two, each at a quality at random with the lambda that belongs to it
-(training.frames.lambda_of). The logarithm weighs all qualities and all contents alike. The network sees latents rounded
-with gradients that pass straight through; what is rated has noise instead (Balle et al. 2017).
+(training.frames.lambda_of); a frame's references are mostly finer than it is. The logarithm weighs all qualities and
+all contents alike. The network sees latents rounded with gradients that pass straight through; what is rated has noise
+instead (Balle et al. 2017).
 """
 
 from __future__ import annotations
@@ -22,16 +23,18 @@ from nvcodec.media.base import PendingFile
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
 from nvcodec.models.mc import FLOW_UNIT, LEVELS, Mc, McConfig
-from nvcodec.models.motion import HIGH, LOW, Reference, predict
+from nvcodec.models.motion import HIGH, LOW, Reference, midway, predict
 from nvcodec.training.distortion import rgb_error
 from nvcodec.training.excerpts import Batch
 from nvcodec.training.frames import FINEST_LAMBDA
 from nvcodec.training.laplace import SUREST_LOG2, bits
 from nvcodec.training.optim import Optimizer
-from nvcodec.training.prior import Prior
+from nvcodec.training.prior import TABLES, Prior
 
-OCTAVES = 3.5  # of qualities, from 0 on, of frames that others refer to
-COARSER, MOST_OCTAVES = 0.6, 3.9  # a frame between two others is up to so much coarser, but not over this
+OCTAVES = 5.5  # of qualities of single frames, from 0 on
+AFTER = (-1.2, 0.0)  # the octaves of the frame after, over those of the one between
+BEFORE = (-1.6, 0.2)  # those of the frame before, over those of the one after
+MOST_OCTAVES = 5.9  # of frames that others refer to
 WARM = 50  # steps until learning rates are whole
 LEAST_RATE = 0.02  # of a learning rate, at the end
 MOST_GRADIENT = 1.0  # norm of all gradients together
@@ -39,6 +42,7 @@ PROJECT_EVERY = 20  # steps
 FLOW_EVERY, FLOW_WEIGHT = 4, 20.0  # steps between those that rate displacements, and the weight of their bits
 KINDS = ("intra", "one", "two")  # frames by the number of their references
 BETAS = (0.9, 0.98)
+_TABLES = tuple(name.replace(".", "_") for name in TABLES)  # how the names of their parameters end
 
 
 @dataclass
@@ -127,7 +131,7 @@ class PriorTrainer:
         self.done, self.seconds = 0, 0.0  # steps, and what they took
         self._seed, self._generator = seed, torch.Generator(device)
         named = list(prior.named_parameters())
-        matrices = [p.dim() > 1 and not name.endswith("_steps") for name, p in named]
+        matrices = [p.dim() > 1 and not name.endswith(_TABLES) for name, p in named]
         rates = [muon_rate if matrix else rate for matrix in matrices]
         self._parameters = [p for _, p in named]
         self._optimizer = Optimizer(self._parameters, rates, matrices, betas=BETAS)
@@ -154,15 +158,16 @@ class PriorTrainer:
         weights = self.prior.weights()
         number, size = len(batch.before), 2 * batch.before.shape[-1]
         model = Mc(self.prior.config, size, size)
-        octaves = self._random(2 * number) * OCTAVES
+        octaves_after = self._shifted(batch.octaves, AFTER)
+        octaves = torch.cat((OCTAVES * self._random(number), self._shifted(octaves_after, BEFORE)))
         target = torch.cat((batch.single, batch.before))
         first = self._coded(model, weights, Frames(target, None, octaves, torch.cat((batch.single_rows, batch.rows))))
         self._note("intra", first, slice(None))
         loss = 2 * _relative(first)
         before = Reference.of(_shown(first.pictures[number:]))
         with torch.no_grad():
-            prediction = predict([before], [batch.after_before], SMOOTH)
-        frames = Frames(batch.after, prediction, octaves[number:], batch.rows)
+            prediction = predict([before], [batch.after_before])
+        frames = Frames(batch.after, prediction, octaves_after, batch.rows)
         waiting = self._between
         coded = self._coded(model, weights, frames.joined(waiting) if waiting else frames)
         self._note("one", coded, slice(number))
@@ -171,9 +176,8 @@ class PriorTrainer:
         loss = loss + (2 if waiting else 1) * _relative(coded)
         after = Reference.of(_shown(coded.pictures[:number]))
         with torch.no_grad():
-            prediction = predict([before, after], [batch.between_before, batch.between_after], SMOOTH)
-        coarser = (octaves[number:] + COARSER * self._random(number)).clamp(max=MOST_OCTAVES)
-        self._between = Frames(batch.between, prediction, coarser, batch.rows)
+            prediction = predict([before, after], [batch.between_before, batch.between_after])
+        self._between = Frames(batch.between, prediction, batch.octaves, batch.rows)
         if self.done % FLOW_EVERY == 0:
             loss = loss + FLOW_WEIGHT * self._moving(model, weights, batch)
         return loss
@@ -181,14 +185,18 @@ class PriorTrainer:
     def _random(self, number: int) -> Tensor:
         return torch.rand(number, generator=self._generator, device=self.device)
 
+    def _shifted(self, octaves: Tensor, by: tuple[float, float]) -> Tensor:
+        """Those of references, from those of the frames that refer to them."""
+        return (octaves + by[0] + (by[1] - by[0]) * self._random(len(octaves))).clamp(0, MOST_OCTAVES)
+
     def _coded(self, model: Mc, weights: Weights, frames: Frames) -> Coded:
         """Coded as the analysis networks say."""
         intra = frames.prediction is None
-        steps = self.prior.steps(intra, frames.octaves)
+        tuning = self.prior.tuning(intra, frames.octaves)
         latents = self.prior.analyses(frames.target, frames.prediction)
-        values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, steps, strict=True)}
+        values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
         meter = NoisyRate(values, self._generator)
-        pictures = model.picture(weights, steps, frames.prediction, meter.code, SMOOTH)
+        pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)
         found = rgb_error((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
         return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
@@ -199,7 +207,7 @@ class PriorTrainer:
         one = NoisyRate({"flow0": batch.after_before}, self._generator)
         model.displacements(weights, ["flow0"], one.code, SMOOTH, number)
         two = NoisyRate({"flow0": batch.between_before, "flow1": batch.between_after}, self._generator)
-        model.displacements(weights, ["flow0", "flow1"], two.code, SMOOTH, number)
+        model.displacements(weights, ["flow0", "flow1"], two.code, SMOOTH, number, midway(batch.after_before, 1, 2))
         found: Tensor = (one.total + two.total).mean() / (3 * area)
         self.meter.add("moving", found)
         return found

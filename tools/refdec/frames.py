@@ -7,7 +7,20 @@ from typing import NamedTuple
 
 from .container import Cursor, Video, need
 from .layers import Picture
-from .mc import LEVELS, Mc, Weights, layer_of, predict, read_field, read_picture, to_picture, to_planes
+from .mc import (
+    LEVELS,
+    QUALITIES,
+    Ints,
+    Mc,
+    Weights,
+    layer_of,
+    midway,
+    predict,
+    read_field,
+    read_picture,
+    to_picture,
+    to_planes,
+)
 from .rans import Stream
 
 
@@ -36,6 +49,16 @@ def coding_order(count: int, carried: bool) -> list[Place]:
     return [Place(0, (), 0), *([Place(last, (0,), 1)] if last else []), *between(0, last, 2)]
 
 
+def guess_of(place: Place, moves: dict[tuple[int, int], Ints]) -> Ints | None:
+    """The guess of the first field of a frame (section 16.9)."""
+    if len(place.references) < 2:
+        return None
+    a, b = place.references
+    if (b, a) in moves:
+        return midway(moves[b, a], a, place.frame, b)
+    return midway(-moves[a, b], a, place.frame, b) if (a, b) in moves else None
+
+
 def decode_frames(
     model: Mc, weights: Weights, data: bytes, count: int, carried: Picture | None, video: Video
 ) -> list[Picture]:
@@ -43,7 +66,7 @@ def decode_frames(
     order = coding_order(count, carried is not None)
     cursor = Cursor(data)
     base = cursor.u8()
-    need(base < 64, "quality")
+    need(base < QUALITIES, "quality")
     depths = cursor.uvarint()
     need(depths <= 16, "offsets")
     offsets = list(cursor.take(depths))
@@ -53,18 +76,21 @@ def decode_frames(
         need(flags < 32, "reserved flags of a frame")
         need(bool(flags & 1 or place.references), "a frame without references that is not INTRA")
         offset = offsets[min(place.depth, len(offsets) - 1)] if offsets else 0
-        quality = cursor.u8() if flags & 16 else min(63, base + offset)
-        need(quality < 64, "own quality")
+        quality = cursor.u8() if flags & 16 else min(QUALITIES - 1, base + offset)
+        need(quality < QUALITIES, "own quality")
         heads.append((bool(flags & 1), {level for level in LEVELS if flags >> 5 - level & 1}, quality))
     stream = Stream(cursor.take(len(data) - cursor.at))
     grid = -(-video.height // 16), -(-video.width // 16)
     decoded: dict[int, Picture] = {} if carried is None else {-1: carried}
+    moves: dict[tuple[int, int], Ints] = {}  # the field of a frame to a reference
+    flow = layer_of(weights, "flow")
     for place, (intra, levels, quality) in zip(order, heads, strict=True):
         prediction = None
         if not intra:
-            fields = [read_field(stream, layer_of(weights, "flow"), *grid, None)]
+            fields = [read_field(stream, flow, *grid, guess_of(place, moves))]
             if len(place.references) == 2:
-                fields.append(read_field(stream, layer_of(weights, "flow"), *grid, fields[0]))
+                fields.append(read_field(stream, flow, *grid, -8 * fields[0]))
+            moves |= {(place.frame, r): field for r, field in zip(place.references, fields, strict=True)}
             pictures = [to_picture(decoded[reference], video) for reference in place.references]
             prediction = predict(pictures, fields)
         picture = read_picture(stream, model, weights, grid, prediction, levels, quality)

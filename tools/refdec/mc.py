@@ -18,6 +18,7 @@ Weights = dict[str, Ints]
 Layer = Callable[[str, Ints], Ints]
 
 LEVELS = (4, 3, 2)
+QUALITIES = 96
 TAPS = np.array(
     [
         [0, 0, 0, 64, 0, 0, 0, 0],
@@ -72,14 +73,16 @@ class Mc:
                 mine[f"up{level}"] = (4 * (self.half if level == 2 else n), n, 1)
             if inter:
                 mine["sense1"] = (self.half, 12, 3)
-            mine |= {"last": (self.half, self.half, 1), "picture": (6, self.half, 3)}
+            mine |= {"last": (self.half, self.half, 1), "picture": (6, self.half, 3), "direct": (24, self.fine, 3)}
             out |= {f"{network}.{name}": shape for name, shape in mine.items()}
         f = self.flow
         return out | {"flow.near": (f, 9, 5), "flow.mid": (f, f, 1), "flow.out": (4, f, 1)}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """All tensors by name, in wire order (section 16.2)."""
-        out: dict[str, tuple[int, ...]] = {"intra.start": (self.width,), "intra.steps": (3, 64), "inter.steps": (3, 64)}
+        out: dict[str, tuple[int, ...]] = {}
+        for network in ("intra", "inter"):
+            out |= {f"{network}.steps": (3, QUALITIES), f"{network}.start": (QUALITIES, self.width)}
         for name, (outputs, inputs, k) in self.layers().items():
             out |= {f"{name}.weight": (outputs, inputs, k, k), f"{name}.bias": (outputs,)}
         return out
@@ -92,7 +95,7 @@ class Mc:
         """By name, checked (section 16.3)."""
         out = {name: q.astype(np.int64) for name, q in zip(self.shapes(), integers, strict=True)}
         for name in self.layers():
-            latents = name.split(".")[1][:-1] in ("near", "latent")
+            latents = name.split(".")[1].rstrip("234") in ("near", "latent", "direct") and name != "flow.near"
             sums = (4095 if latents else 2047) * np.abs(out[f"{name}.weight"]).sum((1, 2, 3))
             sums += 256 * np.abs(out[f"{name}.bias"]) + 128
             need(bool((sums < 2**24).all()), f"the sums of {name} are not exact")
@@ -165,46 +168,41 @@ def to_planes(picture: Ints, video: Video) -> list[NDArray[np.integer]]:
 
 
 def interpolate(plane: Ints) -> Ints:
-    """(H, W) -> (4 H, 4 W)."""
+    """Q of a plane (H, W), for places from 4 samples before the first one to 4 behind the last one: further away there
+    is nothing but repeated samples."""
     h, w = plane.shape
-    padded = np.pad(plane, ((3, 4), (3, 4)), mode="edge")
-    wide = np.zeros((h + 7, w, 4), np.int64)
+    padded = np.pad(plane, ((7, 8), (7, 8)), mode="edge")
+    wide = np.zeros((h + 15, w + 8, 4), np.int64)
     for j in range(8):
-        wide += padded[:, j : j + w, None] * TAPS[:, j]
-    wide = wide.reshape(h + 7, 4 * w)
-    tall = np.zeros((h, 4, 4 * w), np.int64)
+        wide += padded[:, j : j + w + 8, None] * TAPS[:, j]
+    wide = wide.reshape(h + 15, 4 * (w + 8))
+    tall = np.zeros((h + 8, 4, 4 * (w + 8)), np.int64)
     for i in range(8):
-        tall += wide[i : i + h, None, :] * TAPS[:, i, None]
-    return np.clip((tall.reshape(4 * h, 4 * w) + 2048) // 4096, -512, 511)
+        tall += wide[i : i + h + 8, None, :] * TAPS[:, i, None]
+    return np.clip((tall.reshape(4 * (h + 8), 4 * (w + 8)) + 2048) // 4096, -512, 511)
 
 
-def between_centres(count: int, cells: int) -> tuple[Ints, Ints, Ints]:
-    """Of each sample: the cell before, the cell after, and how far it is from the one before, in 1/32."""
-    y = np.maximum(2 * np.arange(count) - 15, 0)
-    return y // 32, np.minimum(y // 32 + 1, cells - 1), y % 32
-
-
-def gather(plane: Ints, d: Ints) -> Ints:
-    """(H, W) of the interpolated plane, displaced by d (2, H, W)."""
-    h, w = d.shape[1:]
-    at_row = np.clip(4 * np.arange(h)[:, None] + d[1], 0, 4 * h - 1)
-    at_column = np.clip(4 * np.arange(w) + d[0], 0, 4 * w - 1)
-    return plane[at_row, at_column]
+def moved_plane(plane: Ints, e: Ints, k: int) -> Ints:
+    """(H, W) of a plane of cells of k x k samples, displaced by e (2, R, C)."""
+    fine = interpolate(plane)
+    rows, columns = e.shape[1:]
+    i, j = np.arange(k * rows)[:, None], np.arange(k * columns)
+    (a, u), (b, v) = (np.divmod(2 * n - k + 1, 2 * k) for n in (i, j))
+    total = np.full((k * rows, k * columns), 2 * k * k)
+    for r, down in ((a, 2 * k - u), (a + 1, u)):
+        for s, right in ((b, 2 * k - v), (b + 1, v)):
+            x, y = e[:, np.clip(r, 0, rows - 1), np.clip(s, 0, columns - 1)]
+            at_row = np.clip(4 * i + y + 16, 0, fine.shape[0] - 1)
+            at_column = np.clip(4 * j + x + 16, 0, fine.shape[1] - 1)
+            total += down * right * fine[at_row, at_column]
+    return total // (4 * k * k)
 
 
 def moved(picture: list[Ints], field: Ints) -> Ints:
     """(6, 8 R, 8 C): a reference displaced by a field (2, R, C)."""
-    rows, columns = field.shape[1:]
-    a, below, u = between_centres(16 * rows, rows)
-    b, right, v = between_centres(16 * columns, columns)
-    u = u[:, None]
-    upper = (32 - v) * field[:, a][:, :, b] + v * field[:, a][:, :, right]
-    lower = (32 - v) * field[:, below][:, :, b] + v * field[:, below][:, :, right]
-    d = ((32 - u) * upper + u * lower + 512) // 1024
-    e = (d[:, ::2, ::2] + d[:, ::2, 1::2] + d[:, 1::2, ::2] + d[:, 1::2, 1::2] + 4) // 8
-    luma = gather(interpolate(picture[0]), d)
+    luma = moved_plane(picture[0], field, 16)
     cells = [luma[m::2, n::2] for m in range(2) for n in range(2)]
-    return np.stack([*cells, *(gather(interpolate(chroma), e) for chroma in picture[1:])])
+    return np.stack([*cells, *(moved_plane(chroma, (field + 1) // 2, 8) for chroma in picture[1:])])
 
 
 def predict(pictures: list[list[Ints]], fields: list[Ints]) -> Ints:
@@ -256,23 +254,28 @@ def even(h: int, w: int) -> Flags:
 # Displacements (section 16.9) -----------------------------------------------------------------------------------------
 
 
-def read_field(stream: Stream, layer: Layer, rows: int, columns: int, first: Ints | None) -> Ints:
-    """(2, R, C); first: the first field of the frame, where this is the second."""
+def midway(field: Ints, a: int, t: int, b: int) -> Ints:
+    """The guess of the field of frame t to its reference a, from that of its reference b to a."""
+    return (16 * (t - a) * field + (b - a)) // (2 * (b - a))
+
+
+def read_field(stream: Stream, layer: Layer, rows: int, columns: int, guess: Ints | None) -> Ints:
+    """(2, R, C); guess: the same, or None."""
     field = np.zeros((2, rows, columns), np.int64)
     for stride in (4, 2, 1):
         d = field[:, ::stride, ::stride]  # a view: what is written to it is written to the field
         i, j = np.arange(d.shape[1])[:, None] % 2, np.arange(d.shape[2]) % 2
         known = (i == 0) & (j == 0) & (stride < 4)
         one = i == j if stride == 4 else (i == 1) & (j == 1)
-        guess = None if first is None else first[:, ::stride, ::stride]
+        g = None if guess is None else guess[:, ::stride, ::stride]
         for cells, have in ((one, known), (~(known | one), known | one)):
-            location, scale = field_law(layer, d, have, guess, stride)
+            location, scale = field_law(layer, d, have, g, stride)
             values = np.clip(take(stream, cells, location, scale, None), -4095, 4095)
             d[:, cells] = values[:, cells]
     return field
 
 
-def field_law(layer: Layer, d: Ints, known: Flags, first: Ints | None, stride: int) -> tuple[Ints, Ints]:
+def field_law(layer: Layer, d: Ints, known: Flags, guess: Ints | None, stride: int) -> tuple[Ints, Ints]:
     """Location and scale of all cells of a lattice."""
     h, w = known.shape
     count, total = np.zeros((h, w), np.int64), np.zeros((2, h, w), np.int64)
@@ -283,15 +286,15 @@ def field_law(layer: Layer, d: Ints, known: Flags, first: Ints | None, stride: i
             weight = ((1, 2, 1), (2, 0, 2), (1, 2, 1))[i][j]
             count += weight * around[i : i + h, j : j + w]
             total += weight * values[:, i : i + h, j : j + w]
-    g = np.zeros_like(total) if first is None else -8 * first
+    g = np.zeros_like(total) if guess is None else guess
     base = np.where(count > 0, (16 * total + count) // np.maximum(2 * count, 1), g)
-    second = 0 if first is None else 1
+    guessed = 0 if guess is None else 1
     one = np.ones((1, h, w), np.int64)
     x = [
         bound(8 * (8 * d - base)) * known,
         512 * one * known,
-        bound(8 * (g - base)) * second,
-        512 * one * second,
+        bound(8 * (g - base)) * guessed,
+        512 * one * guessed,
         512 * one * (stride == 1),
         512 * one * (stride == 2),
         64 * one * count,
@@ -327,13 +330,14 @@ def read_picture(
     """(6, 8 R, 8 C); prediction: None with INTRA. levels: those that are coded."""
     network = "intra" if prediction is None else "inter"
     layer = layer_of(weights, network)
+    start = weights[f"{network}.start"][quality][:, None, None]
     senses: dict[int, Ints] = {}
     if prediction is None:
-        trunk = bound(np.broadcast_to(weights["intra.start"][:, None, None], (model.width, *grid)))
+        trunk = bound(np.broadcast_to(start, (model.width, *grid)))
     else:
         senses[2] = leak(layer("sense2", prediction))
         senses[3] = leak(layer("sense3", senses[2]))
-        trunk = leak(layer("sense4", senses[3]))
+        trunk = leak(layer("sense4", senses[3]) + start)
     for level, channels in model.latents.items():
         if level < 4:
             trunk = leak(trunk + senses.get(level, 0))
@@ -348,5 +352,5 @@ def read_picture(
         trunk = shuffle(layer(f"up{level}", trunk))
     if prediction is not None:
         trunk = trunk + layer("sense1", prediction)
-    out = layer("picture", leak(layer("last", leak(trunk))))
+    out = layer("picture", leak(layer("last", leak(trunk)))) + shuffle(layer("direct", y))
     return out if prediction is None else out + prediction[:6]

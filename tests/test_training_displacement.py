@@ -1,0 +1,169 @@
+"""Searching for displacements: known motions of a real excerpt, and noise in which there is nothing to find."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from clip_samples import BUNNY
+
+from nvcodec.decode.pictures import to_picture
+from nvcodec.media.source import open_source
+from nvcodec.models.mc import FLOW_BOUND
+from nvcodec.models.motion import CELL, Reference, predict
+from nvcodec.training.displacement import flow, search
+from nvcodec.training.frames import lambda_of
+from nvcodec.video import VideoInfo
+
+CPU = torch.device("cpu")
+LAM = lambda_of(40)
+ROWS, COLUMNS = 5, 6  # of cells
+SHIFTS = [(0, 0), (4, -6), (-2, 8), (10, 10)]
+
+
+@pytest.fixture(scope="module")
+def shot():
+    with open_source(BUNNY) as source:
+        return next(islice(source, 1)).planes
+
+
+def cropped(planes, row, column, rows=ROWS, columns=COLUMNS):
+    """A picture of that many cells from (row, column) on, both even."""
+    info = VideoInfo(columns * CELL, rows * CELL)
+    parts = [
+        np.ascontiguousarray(p[row >> s :, column >> s :][:h, :w])
+        for s, p, (h, w) in zip((0, 1, 1), planes, info.plane_shapes, strict=True)
+    ]
+    return to_picture(tuple(parts), info, CPU)
+
+
+def noise(seed, rows=ROWS, columns=COLUMNS, most=400):
+    generator = torch.Generator().manual_seed(seed)
+    unit = torch.rand(1, 6, rows * CELL // 2, columns * CELL // 2, generator=generator)
+    return (most * (2 * unit - 1)).round()
+
+
+def roughness(field):
+    """What neighbours cost beside each other, as the search counts it."""
+    return float(sum(torch.log2(1 + field.diff(dim=d).abs()).sum() for d in (2, 3)))
+
+
+def error(target, references, fields):
+    """Of luma, away from the edges."""
+    off = predict(references, fields)[:, :4] - target[:, :4]
+    return float(off[..., CELL:-CELL, CELL:-CELL].square().mean())
+
+
+def inner(field):
+    """Displacements (x, y) of the cells that are not at the edges."""
+    return field[0, :, 1:-1, 1:-1].flatten(1).T.tolist()
+
+
+@pytest.mark.parametrize(("down", "right"), SHIFTS)
+@pytest.mark.parametrize("quality", [0, 40, 80])
+def test_a_global_shift_is_found(shot, down, right, quality):
+    target, reference = cropped(shot, 60 + down, 120 + right), Reference.of(cropped(shot, 60, 120))
+    (field,) = search(target, [reference], lambda_of(quality))
+    assert field.shape == (1, 2, ROWS, COLUMNS)
+    assert inner(field) == [[4 * right, 4 * down]] * len(inner(field))
+    assert error(target, [reference], [field]) == 0
+
+
+def test_a_shift_by_parts_of_a_sample_is_found(shot):
+    reference = Reference.of(cropped(shot, 60, 120))
+    truth = torch.tensor([7.0, -5.0]).view(1, 2, 1, 1).expand(1, 2, ROWS, COLUMNS)
+    (field,) = search(reference.moved(truth), [reference], LAM)
+    assert inner(field) == [[7, -5]] * len(inner(field))
+
+
+def test_two_parts_that_move_apart(shot):
+    left, right = (cropped(shot, row, column) for row, column in ((64, 116), (56, 126)))
+    target = left.clone()
+    half = COLUMNS * CELL // 4
+    target[..., half:] = right[..., half:]
+    reference = Reference.of(cropped(shot, 60, 120))
+    (field,) = search(target, [reference], LAM)
+    found = field[0, :, 1:-1]
+    assert (found[:, :, 1:2].flatten(1).T == torch.tensor([-16, 16])).all()
+    assert (found[:, :, 4:5].flatten(1).T == torch.tensor([24, -16])).all()
+    still = torch.zeros_like(field)
+    assert error(target, [reference], [field]) < 0.2 * error(target, [reference], [still])
+
+
+def test_two_references(shot):
+    """A view that moves on evenly: one field is the other one's mirror, and both together are better than each."""
+    generator = torch.Generator().manual_seed(0)
+    references = []
+    for row, column in ((62, 112), (58, 128)):
+        picture = cropped(shot, row, column)
+        grain = 40 * torch.randn(picture.shape, generator=generator)
+        references.append(Reference.of((picture + grain).round().clamp(-512, 511)))
+    target = cropped(shot, 60, 120)
+    fields = search(target, references, LAM)
+    for field, truth in zip(fields, ((32, -8), (-32, 8)), strict=True):
+        assert float((torch.tensor(inner(field)) - torch.tensor(truth)).abs().max()) <= 1
+    together = error(target, references, fields)
+    for reference, field in zip(references, fields, strict=True):
+        assert together < 0.7 * error(target, [reference], [field])
+
+
+def test_of_two_references_what_both_predict_counts(shot):
+    """One of them is of something else: what the other one predicts is made up for as well as it can be."""
+    target = cropped(shot, 60, 120)
+    references = [Reference.of(cropped(shot, 62, 112)), Reference.of(noise(1))]
+    fields = search(target, references, LAM)
+    alone = [search(target, [reference], LAM)[0] for reference in references]
+    assert error(target, references, fields) <= 1.02 * error(target, references, alone)
+
+
+@pytest.mark.parametrize("references", [1, 2])
+@pytest.mark.parametrize("guessed", [False, True])
+def test_what_is_found_is_whole_and_in_bounds(references, guessed):
+    guess = torch.full((1, 2, ROWS, COLUMNS), 8.0 * FLOW_BOUND + 8000) if guessed else None
+    found = search(noise(0), [Reference.of(noise(n + 1)) for n in range(references)], LAM, guess)
+    assert len(found) == references
+    for field in found:
+        assert field.shape == (1, 2, ROWS, COLUMNS) and field.dtype == torch.float32
+        assert torch.equal(field, field.round()) and float(field.abs().max()) <= FLOW_BOUND
+
+
+def test_in_noise_what_is_smoother_is_preferred():
+    """Optical flow follows every grain; what it finds is not worth its bits, the less so the larger lambda is."""
+    bits = []
+    for seed in range(0, 8, 2):
+        target, picture = noise(seed, most=24), noise(seed + 1, most=24)
+        start = flow(*(eight_bit(p) for p in (target, picture)))
+        found = [search(target, [Reference.of(picture)], lam)[0] for lam in (1e-9, lambda_of(60))]
+        bits.append([roughness(field) for field in (torch.from_numpy(start)[None], *found)])
+    first, fine, coarse = np.mean(bits, axis=0)
+    assert coarse < 0.7 * first and coarse < 0.9 * fine
+
+
+def eight_bit(picture):
+    """Luma of a picture."""
+    luma = torch.nn.functional.pixel_shuffle(picture[:, :4], 2)[0, 0]
+    return (luma / 4 + 128).round().to(torch.uint8).numpy()
+
+
+def test_a_guess_is_a_candidate():
+    """Of a motion in noise, which nothing else could find: three cells to the right."""
+    target = noise(0)
+    reference = Reference.of(torch.roll(target, 3 * CELL // 2, 3))
+    truth = 4.0 * 3 * CELL
+    guess = torch.full((1, 2, ROWS, COLUMNS), 8 * truth)
+    guess[:, 1] = 0
+    found = [search(target, [reference], LAM, g)[0][0, 0, :, : COLUMNS - 3] for g in (None, guess)]
+    assert float((found[0] == truth).float().mean()) < 0.5 and bool((found[1] == truth).all())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 32)])
+def test_any_size(size):
+    target = noise(0, *size)
+    fields = search(target, [Reference.of(target.roll(1, 3)), Reference.of(target)], LAM)
+    assert [tuple(field.shape) for field in fields] == [(1, 2, *size)] * 2
+
+
+def test_flow_of_a_still_picture():
+    luma = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
+    found = flow(luma, luma)
+    assert found.shape == (2, 3, 4) and found.dtype == np.float32 and not found.any()
