@@ -26,8 +26,9 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Two processes of one thread each: most tests are too small to use more.
 test: lint
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: venv
 	$(BIN)/python -m pytest -q -m slow

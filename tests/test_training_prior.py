@@ -30,7 +30,7 @@ from nvcodec.training.distortion import rgb_error
 from nvcodec.training.excerpts import BETWEEN, Batch, Excerpts, batches, load_clip
 from nvcodec.training.frames import lambda_of
 from nvcodec.training.prior import KNOTS, Prior, export, restore
-from nvcodec.training.prior_fit import KINDS, MOST_OCTAVES, OCTAVES, PROJECT_EVERY, PriorTrainer, load_prior
+from nvcodec.training.prior_fit import KINDS, LAWS, MOST_OCTAVES, OCTAVES, PROJECT_EVERY, PriorTrainer, load_prior
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 from tools import train_prior
 
@@ -309,6 +309,38 @@ def test_everything_is_trained(some):
         trainer.step(batch, 0.0)
     still = [name for name, value in prior.named_parameters() if torch.equal(value, before[name])]
     assert not still
+
+
+def test_laws_alone_change_no_picture(some, tmp_path):
+    prior = Prior(SMALL)
+    trainer = PriorTrainer(prior, CPU, 1e-2, 1e-2)
+    for batch in some[:5]:
+        trainer.step(batch, 0.0)
+    trainer.save(tmp_path / "all.npz")
+    prior.project()
+    before = {name: value.detach().clone() for name, value in prior.named_parameters()}
+    laws = PriorTrainer(prior, CPU, 1e-2, 1e-2, laws=True)
+
+    def seen():
+        laws._between, laws.done = None, 0
+        laws.meter.take()
+        laws._generator.manual_seed(1)
+        with torch.no_grad():
+            for _ in range(2):
+                laws.loss(some[5])
+        return laws.meter.take()
+
+    first = seen()
+    for number in range(20):
+        laws.step(some[number % 5], number / 20)
+    last = seen()
+    for kind in KINDS:
+        assert last[f"{kind} mse"] == first[f"{kind} mse"]
+        assert last[f"{kind} bpp"] < first[f"{kind} bpp"]
+    moved = {name for name, value in prior.named_parameters() if not torch.equal(value, before[name])}
+    assert moved and all(LAWS.match(name) for name in moved)
+    with pytest.raises(SourceError, match="as an origin"):
+        laws.resume(tmp_path / "all.npz")
 
 
 class Waits(TorchDispatchMode):

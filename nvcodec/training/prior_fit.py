@@ -4,13 +4,14 @@
 
 of frames without references, with one and with two, each at a quality at random with the lambda that belongs to it
 (training.frames.lambda_of); a frame's references are mostly finer than it is. The logarithm weighs all qualities and
-all contents alike. The network sees latents rounded with gradients that pass straight through; what is rated has noise
-instead (Balle et al. 2017).
+all contents alike. The network sees latents rounded with gradients that pass straight through; TrainingRate says what
+is rated (after Balle et al. 2017).
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,7 @@ PROJECT_EVERY = 20  # steps
 FLOW_EVERY, FLOW_WEIGHT = 4, 20.0  # steps between those that rate displacements, and the weight of their bits
 KINDS = ("intra", "one", "two")  # frames by the number of their references
 BETAS = (0.9, 0.98)
+LAWS = re.compile(r"values\.(flow_|(intra|inter)_(base|near|mid|first|second)\d_)")  # parameters of laws alone
 _TABLES = tuple(name.replace(".", "_") for name in TABLES)  # how the names of their parameters end
 
 
@@ -96,41 +98,62 @@ class Coded:
     cost: Tensor
 
 
-class NoisyRate:
-    """A coder (models.base.Coder) that codes nothing: gives rounded values, and adds up the bits of noisy ones."""
+class TrainingRate:
+    """A coder (models.base.Coder) that codes nothing: gives rounded values, and adds up their bits.
 
-    def __init__(self, values: dict[str, Tensor], generator: torch.Generator) -> None:
+    Displacements are whole numbers, and their bits are those of a file. Those of latents are of noisy ones, which have
+    gradients that rounding would hide, or, `exact`, of what a file has.
+    """
+
+    def __init__(self, values: dict[str, Tensor], generator: torch.Generator, exact: bool = False) -> None:
         self.total = torch.zeros(())  # (N,), once there is something
         self._rounded = {name: v + (torch.round(v) - v).detach() for name, v in values.items()}
-        self._noisy = {
-            name: v + torch.rand(v.shape, generator=generator, device=v.device) - 0.5 for name, v in values.items()
-        }
+        self._rated = self._rounded
+        if not exact:
+            self._rated = {
+                name: v + torch.rand(v.shape, generator=generator, device=v.device) - 0.5 for name, v in values.items()
+            }
 
     def code(
         self, name: str, stride: int, cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None
     ) -> Tensor:
         """As models.base.Coder."""
         mask = cells.to(location.dtype)
-        noisy = self._noisy[name][:, :, ::stride, ::stride]
+        rounded = self._rounded[name][:, :, ::stride, ::stride]
         if step is None:
-            found = bits(noisy, location / FLOW_UNIT, scale * (2 / UNIT), SUREST_LOG2)
+            found = bits(rounded, location / FLOW_UNIT, scale * (2 / UNIT), SUREST_LOG2)
         else:
-            found = bits(noisy, location / step, scale * (2 / UNIT) - torch.log2(step / UNIT), SUREST_LOG2)
+            expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
+            found = bits(self._rated[name], expected, log2_scale, SUREST_LOG2)
         self.total = self.total + (found * mask).sum((1, 2, 3))
-        return self._rounded[name][:, :, ::stride, ::stride] * mask
+        return rounded * mask
 
 
 class PriorTrainer:
-    """Moves the parameters of a prior, in place, on a device. rate, muon_rate: learning rates, of Adam and of Muon."""
+    """Moves the parameters of a prior, in place, on a device. rate, muon_rate: learning rates, of Adam and of Muon.
+
+    laws: only the layers that nothing but laws of latents and displacements comes from, on the symbols of a file: the
+    last part of a training, after which frames are the same and cost less.
+    """
 
     def __init__(
-        self, prior: Prior, device: torch.device, rate: float = 1e-3, muon_rate: float = 6e-4, seed: int = 0
+        self,
+        prior: Prior,
+        device: torch.device,
+        rate: float = 1e-3,
+        muon_rate: float = 6e-4,
+        seed: int = 0,
+        laws: bool = False,
     ) -> None:
         self.prior, self.device = prior.to(device), device
         self.meter = Meter()
         self.done, self.seconds = 0, 0.0  # steps, and what they took
         self._seed, self._generator = seed, torch.Generator(device)
-        named = list(prior.named_parameters())
+        self._laws = laws
+        named = [(name, p) for name, p in prior.named_parameters() if not laws or LAWS.match(name)]
+        prior.requires_grad_(False)
+        for _, p in named:
+            p.requires_grad_()
         matrices = [p.dim() > 1 and not name.endswith(_TABLES) for name, p in named]
         rates = [muon_rate if matrix else rate for matrix in matrices]
         self._parameters = [p for _, p in named]
@@ -195,7 +218,7 @@ class PriorTrainer:
         tuning = self.prior.tuning(intra, frames.octaves)
         latents = self.prior.analyses(frames.target, frames.prediction)
         values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
-        meter = NoisyRate(values, self._generator)
+        meter = TrainingRate(values, self._generator, self._laws)
         pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)
         found = rgb_error((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
@@ -204,9 +227,9 @@ class PriorTrainer:
     def _moving(self, model: Mc, weights: Weights, batch: Batch) -> Tensor:
         """Bits of displacements per luma sample of the three frames."""
         number, area = len(batch.before), 4 * batch.before[0, 0].numel()
-        one = NoisyRate({"flow0": batch.after_before}, self._generator)
+        one = TrainingRate({"flow0": batch.after_before}, self._generator)
         model.displacements(weights, ["flow0"], one.code, SMOOTH, number)
-        two = NoisyRate({"flow0": batch.between_before, "flow1": batch.between_after}, self._generator)
+        two = TrainingRate({"flow0": batch.between_before, "flow1": batch.between_after}, self._generator)
         model.displacements(weights, ["flow0", "flow1"], two.code, SMOOTH, number, midway(batch.after_before, 1, 2))
         found: Tensor = (one.total + two.total).mean() / (3 * area)
         self.meter.add("moving", found)
@@ -225,6 +248,7 @@ class PriorTrainer:
         plain = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
         plain["config"] = np.array(self.prior.config.values)
         plain["progress"] = np.array([self.done, self.seconds])
+        plain["laws"] = np.array(self._laws)
         pending = PendingFile(path)
         try:
             with open(pending.path, "wb") as file:
@@ -236,6 +260,10 @@ class PriorTrainer:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of a prior of the same configuration, which `load_prior` has read."""
         with _opened(path) as arrays:
+            if bool(arrays["laws"]) != self._laws:
+                raise SourceError(
+                    f"{path}: begun {'without' if self._laws else 'with'} laws alone; take it as an origin"
+                )
             for name, values in (("first", self._optimizer.first), ("second", self._optimizer.second)):
                 for i, value in enumerate(values):
                     value.copy_(torch.from_numpy(arrays[f"{name}.{i}"]))
