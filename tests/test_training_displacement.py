@@ -11,7 +11,7 @@ from nvcodec.decode.pictures import to_picture
 from nvcodec.media.source import open_source
 from nvcodec.models.mc import FLOW_BOUND
 from nvcodec.models.motion import CELL, Reference, predict
-from nvcodec.training.displacement import flow, search
+from nvcodec.training.displacement import Flows, flow, search
 from nvcodec.training.frames import lambda_of
 from nvcodec.video import VideoInfo
 
@@ -132,17 +132,11 @@ def test_in_noise_what_is_smoother_is_preferred():
     bits = []
     for seed in range(0, 8, 2):
         target, picture = noise(seed, most=24), noise(seed + 1, most=24)
-        start = flow(*(eight_bit(p) for p in (target, picture)))
+        start = flow(target, picture)
         found = [search(target, [Reference.of(picture)], lam)[0] for lam in (1e-9, lambda_of(60))]
-        bits.append([roughness(field) for field in (torch.from_numpy(start)[None], *found)])
+        bits.append([roughness(field) for field in (start[None], *found)])
     first, fine, coarse = np.mean(bits, axis=0)
     assert coarse < 0.7 * first and coarse < 0.9 * fine
-
-
-def eight_bit(picture):
-    """Luma of a picture."""
-    luma = torch.nn.functional.pixel_shuffle(picture[:, :4], 2)[0, 0]
-    return (luma / 4 + 128).round().to(torch.uint8).numpy()
 
 
 def test_a_guess_is_a_candidate():
@@ -164,6 +158,24 @@ def test_any_size(size):
 
 
 def test_flow_of_a_still_picture():
-    luma = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
-    found = flow(luma, luma)
-    assert found.shape == (2, 3, 4) and found.dtype == np.float32 and not found.any()
+    still = noise(0)
+    found = flow(still, still)
+    assert found.shape == (2, *(n // 8 for n in still.shape[2:])) and not found.any()
+
+
+def test_flow_over_many_frames(shot):
+    """Six samples a frame, seven frames: more than flow finds at once. One of them is looked at twice."""
+    asked = []
+
+    def picture(frame):
+        asked.append(frame)
+        return cropped(shot, 20, 60 + 6 * frame)
+
+    flows = Flows(picture)
+    there, back = flows.between(0, 7), flows.between(7, 0)
+    for found, direction in ((there, -1), (back, 1)):
+        inner = found[:, 1:-1, 1:-1]
+        assert torch.equal(inner, inner.round())
+        assert (inner[0] - direction * 168).abs().median() <= 8 and inner[1].abs().median() <= 4
+    assert sorted(set(asked)) == list(range(8)) and len(asked) == 28
+    assert torch.equal(flows.between(0, 7), there) and len(asked) == 28

@@ -143,17 +143,17 @@ def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
     refs = [Reference.of(cropped(shots[0], 60, 120))]
     target = cropped(shots[0], 60, 124)  # what lies 16 quarter samples to the right
     truth = torch.tensor([16.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
-    guess = 8 * truth
+    guess, starts = 8 * truth, [truth[0]]
     asked = []
 
     def searched(field):
         monkeypatch.setattr(training, "search", lambda *how: asked.append(how) or [field])
-        (latents,) = trainer.fit([Task(target, refs, guess)], QUALITY, HOW, nothing)
+        (latents,) = trainer.fit([Task(target, refs, guess, starts)], QUALITY, HOW, nothing)
         assert torch.equal(latents.fields[0], field)
         return coded(trainer, Task(target, refs, guess), latents)
 
     right, wrong = searched(truth), searched(-truth)
-    assert asked[0][0] is target and asked[0][1] is refs and asked[0][2:] == (HOW.lam, guess)
+    assert asked[0][0] is target and asked[0][1] is refs and asked[0][2:] == (HOW.lam, guess, starts)
     assert sum(a / HOW.lam + b for a, b in [right]) < 0.9 * sum(a / HOW.lam + b for a, b in [wrong])
 
 

@@ -27,6 +27,7 @@ from nvcodec.media.color import rgb_differences
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order
 from nvcodec.models.mc import Mc
 from nvcodec.training.analysis import Analyses
+from nvcodec.training.displacement import Flows
 from nvcodec.training.distortion import rgb_error
 from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Task, Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
@@ -134,6 +135,9 @@ class FrameGroupEncoder:
         shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
         references = References(lambda frame: to_picture(shown[frame], self.info, self.device), self.info)
         motions = Motions()
+        originals = {CARRIED: carried} if carried is not None else {}
+        originals |= {number: frame.planes for number, frame in enumerate(frames)}
+        flows = Flows(lambda frame: to_picture(originals[frame], self.info, self.device))
         done, errors = 0, 0.0
         for together in self._batches(order):
             depth = together[0].depth
@@ -144,6 +148,7 @@ class FrameGroupEncoder:
                     to_picture(frames[p.frame].planes, self.info, self.device),
                     [references[r] for r in p.references],
                     motions.guess(p),
+                    [flows.between(p.frame, r) for r in p.references],
                 )
                 for p in together
             ]

@@ -15,7 +15,7 @@ references each one is searched alone, then both together, where the second is g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -35,16 +35,24 @@ BOTH = (2, 1, 1)  # of two together
 MOST_SAMPLES = 1 << 23  # that are moved at a time
 
 
-def search(target: Tensor, references: Sequence[Reference], lam: float, guess: Tensor | None = None) -> list[Tensor]:
+def search(
+    target: Tensor,
+    references: Sequence[Reference],
+    lam: float,
+    guess: Tensor | None = None,
+    starts: Sequence[Tensor] | None = None,
+) -> list[Tensor]:
     """Displacements (1, 2, rows, columns) in whole quarter samples that bring each reference to `target`, a picture
     (1, 6, h, w) as in models.mc.
 
     lam: lambda, mean squared error per bit and pixel. guess: of the first field, in eighths, as the model codes it.
+    starts: fields (2, rows, columns) to begin from, of each reference, in place of optical flow from it.
     """
     at = _Search(target, references, lam)
     near = None if guess is None else torch.round(guess[0] / 8)
-    first = [torch.from_numpy(flow(_eight_bit(target), _eight_bit(r.picture))).to(target.device) for r in references]
-    fields = [at.improve(number, start, None if number else near) for number, start in enumerate(first)]
+    if starts is None:
+        starts = [flow(target, reference.picture).round() for reference in references]
+    fields = [at.improve(number, start, None if number else near) for number, start in enumerate(starts)]
     if len(fields) == 2:
         fields = at.improve_both(fields, near)
     return [field[None].clamp(-FLOW_BOUND, FLOW_BOUND) for field in fields]
@@ -163,15 +171,46 @@ def _neighbours(field: Tensor, beyond: str = "replicate") -> Tensor:
     return torch.stack([padded[:, y : y + rows, x : x + columns] for y, x in places])
 
 
-def flow(target: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Optical flow (2, rows, columns) between two luma planes whose sizes are multiples of CELL, in whole quarter
-    samples: the median of each cell."""
-    found = np.zeros((*target.shape, 2), np.float32)
-    cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(target, reference, found)
+class Flows:
+    """Optical flow between the frames of a group, from that between neighbours: over many frames, what moves far."""
+
+    def __init__(self, picture: Callable[[int], Tensor]) -> None:
+        """picture: of a frame, (1, 6, h, w)."""
+        self._picture = picture
+        self._steps: dict[tuple[int, int], Tensor] = {}
+
+    def between(self, frame: int, reference: int) -> Tensor:
+        """(2, rows, columns), whole quarter samples, from a frame to another one."""
+        step = 1 if reference > frame else -1
+        total = self._step(frame, frame + step)
+        for at in range(frame + step, reference, step):
+            total = total + _sampled(self._step(at, at + step), total)
+        return total.round()
+
+    def _step(self, frame: int, other: int) -> Tensor:
+        if (frame, other) not in self._steps:
+            self._steps[frame, other] = flow(self._picture(frame), self._picture(other))
+        return self._steps[frame, other]
+
+
+def _sampled(field: Tensor, displacement: Tensor) -> Tensor:
+    """A field (2, R, C) at its cells' displaced places, bilinear, beyond the edges that of the edge."""
+    rows, columns = field.shape[1:]
+    y, x = torch.arange(rows, device=field.device)[:, None], torch.arange(columns, device=field.device)
+    place = displacement / (QUARTERS * CELL)  # in cells
+    grid = torch.stack(((2 * (x + place[0]) + 1) / columns - 1, (2 * (y + place[1]) + 1) / rows - 1), -1)
+    return functional.grid_sample(field[None], grid[None], padding_mode="border", align_corners=False)[0]
+
+
+def flow(target: Tensor, reference: Tensor) -> Tensor:
+    """Optical flow (2, rows, columns) between two pictures (1, 6, h, w), in quarter samples: each cell's median."""
+    one, two = _eight_bit(target), _eight_bit(reference)
+    found = np.zeros((*one.shape, 2), np.float32)
+    cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(one, two, found)
     rows, columns = found.shape[0] // CELL, found.shape[1] // CELL
     cells = found.reshape(rows, CELL, columns, CELL, 2).transpose(0, 2, 1, 3, 4).reshape(rows, columns, CELL * CELL, 2)
-    median = np.median(cells, axis=2)  # (rows, columns, 2)
-    return np.ascontiguousarray(np.round(4 * median).astype(np.float32).transpose(2, 0, 1))
+    median = 4 * np.median(cells, axis=2).transpose(2, 0, 1)  # (2, rows, columns)
+    return torch.from_numpy(np.ascontiguousarray(median, np.float32)).to(target.device)
 
 
 def _eight_bit(picture: Tensor) -> NDArray[np.uint8]:

@@ -60,11 +60,12 @@ class FrameSettings:
 @dataclass(frozen=True, eq=False)
 class Task:
     """A frame to fit. target: its picture (1, 6, h, w); references: none, one or two; guess: of its first field, in
-    eighths of a quarter sample, as the model codes it."""
+    eighths of a quarter sample, as the model codes it; starts: fields (2, rows, columns) to begin the search from."""
 
     target: Tensor
     references: Sequence[Reference] = ()
     guess: Tensor | None = None
+    starts: Sequence[Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ class FrameTrainer:
     def _start(self, tasks: Sequence[Task], quality: int, lam: float) -> _Work:
         """What search and the analysis network say."""
         target = torch.cat([task.target for task in tasks])
-        fields = [tuple(search(t.target, t.references, lam, t.guess)) if t.references else () for t in tasks]
+        fields = [tuple(search(t.target, t.references, lam, t.guess, t.starts)) if t.references else () for t in tasks]
         prediction, moving = None, torch.zeros(len(tasks), device=target.device)
         if tasks[0].references:
             prediction = torch.cat([predict(t.references, f) for t, f in zip(tasks, fields, strict=True)])
