@@ -32,7 +32,7 @@ from nvcodec.training.distortion import rgb_error
 from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Task, Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
-OFFSETS = (0, 3, 6, 9, 12)  # of quality by depth: what others refer to is worth more
+OFFSETS = (0, 16, 20, 22, 26)  # of quality by depth: what others refer to is worth more
 FEWER = 0.75  # steps of a frame between two others, over those of the depth before
 TOGETHER = 1 << 20  # luma samples that are fitted at a time
 

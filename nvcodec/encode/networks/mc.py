@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("78a4582b6e22a2ba")
+PRIOR = bytes.fromhex("07dea41510938e60")
 GROUP = 16
 WIDTH = McConfig().width
 
