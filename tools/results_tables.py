@@ -43,7 +43,8 @@ def value(path: str, places: int, scale: float = 1.0) -> Callable[[Row], str]:
 def label(row: Row) -> str:
     """The codec and what it was asked for."""
     kind, asked = row["rate"]["kind"], row["rate"]["value"]
-    return f"{row['codec']['label']}, {'lambda' if kind == 'quality' else kind} {asked:g}"
+    number = f"{asked:.6f}".rstrip("0").rstrip(".")  # a lambda is small, and an exponent hard to read
+    return f"{row['codec']['label']}, {'lambda' if kind == 'quality' else kind} {number}"
 
 
 def kinds(row: Row) -> str:

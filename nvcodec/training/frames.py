@@ -28,7 +28,7 @@ from nvcodec.training.laplace import bits
 
 QUALITIES_PER_OCTAVE = 16  # indices that double all steps
 FINEST_LAMBDA = 2.0**-15  # of quality 0: what the prior was trained for
-DEFAULT_LAMBDA = 1 / 256
+DEFAULT_LAMBDA = 2.0**-10
 WARM = 5  # steps until the learning rates are whole
 LEAST_RATE = 0.05  # of a learning rate, at the end
 SURE_LOG2 = -4.625  # of a scale, below which there is no row for it (section 16.8 of the spec)
