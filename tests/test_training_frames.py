@@ -233,7 +233,7 @@ def test_rated_is_what_is_coded(trainer, pictures):
     for arithmetic in (EXACT, SMOOTH):
         meter = RateMeter(named, None)
         picture = picture_of(trainer, task, meter.code, arithmetic)
-        # What is far from a narrow law is an escape in a file, of at most 16 bits and some; a meter has all of the tail.
+        # Far from a narrow law is an escape in a file, of at most 16 bits and some; a meter has all of the tail.
         assert float(meter.total) == pytest.approx(sum(writer.bits.values()), rel=0.08)
         assert float((picture - expected).abs().mean()) < 3, "quarters of a code value"
 
