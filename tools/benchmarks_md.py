@@ -150,6 +150,14 @@ def memory() -> str:
     return section("Peak memory: bunny at 160x90, repeated", "memory_bunny_160x90", table(columns, rows))
 
 
+def period() -> str:
+    """`mc` and what it is measured against, with the same intra period for all, on clips that differ in motion."""
+    name = "rd_mc_320x180"
+    columns: tuple[Column, ...] = (("clip", lambda row: row["clip"]["name"]), SETTING, BPP, RGB, *SPEED)
+    title = "Rate and distortion with one intra period: city and goldengate at 320x180, 48 frames"
+    return section(title, name, table(columns, load(name)["rows"]), bd_table(load(name)))
+
+
 def document(derived: Derived) -> str:
     """docs/benchmarks.md."""
     names = sorted(path.stem for path in RESULTS.glob("*.json") if path.stem not in NO_ROWS)
@@ -157,6 +165,7 @@ def document(derived: Derived) -> str:
         rd("bunny_320x180", "bunny_720p_320x180", "Rate and distortion: bunny at 320x180, 132 frames"),
         rd("carphone", "carphone_176x144", "Rate and distortion: carphone, 120 frames"),
         rd("city_320x180", "city_720x405_320x180", "Rate and distortion: city at 320x180, 48 frames"),
+        period(),
         equal(),
         agreement(names),
         adaptive(),

@@ -44,7 +44,9 @@ def label(row: Row) -> str:
     """The codec and what it was asked for."""
     kind, asked = row["rate"]["kind"], row["rate"]["value"]
     number = f"{asked:.6f}".rstrip("0").rstrip(".")  # a lambda is small, and an exponent hard to read
-    return f"{row['codec']['label']}, {'lambda' if kind == 'quality' else kind} {number}"
+    if kind == "quality" and row["codec"]["name"] == "nvcodec":
+        kind = "lambda"
+    return f"{row['codec']['label']}, {kind} {number}"
 
 
 def kinds(row: Row) -> str:
@@ -112,6 +114,8 @@ def bd_table(results: dict[str, Any]) -> str:
         ("overlap", overlap),
         ("share of both ranges", value("overlap_share", 2)),
     )
+    if len({row["clip"] for row in rows}) > 1:
+        columns = (("clip", lambda row: row["clip"]), *columns)
     return f"Against {rows[0]['anchor']}:\n\n" + table(columns, rows) if rows else ""
 
 

@@ -101,17 +101,6 @@ class Reference:
         luma = functional.pixel_shuffle(picture[:, :4], 2)
         return cls(picture, Quarters.of(luma, 2 * CELL), Quarters.of(picture[:, 4:], CELL))
 
-    @classmethod
-    def stack(cls, references: Sequence[Reference]) -> Reference:
-        """Of all of them, one after the other."""
-        if len(references) == 1:
-            return references[0]
-        return cls(
-            torch.cat([r.picture for r in references]),
-            _stacked([r.luma for r in references]),
-            _stacked([r.chroma for r in references]),
-        )
-
     def moved(self, field: Tensor) -> Tensor:
         """(N, 6, h, w): the picture displaced by `field` (N, 2, rows, columns), in quarters of a luma sample.
 
@@ -123,11 +112,6 @@ class Reference:
         luma = _overlapped(self.luma, whole, CELL)
         chroma = _overlapped(self.chroma, (whole + 1) // 2, CELL // 2)
         return torch.cat((functional.pixel_unshuffle(luma, 2), chroma), 1)
-
-
-def _stacked(planes: Sequence[Quarters]) -> Quarters:
-    first = planes[0]
-    return Quarters(torch.cat([p.phases for p in planes]), first.height, first.width, first.margin)
 
 
 def _overlapped(planes: Quarters, field: Tensor, cell: int) -> Tensor:

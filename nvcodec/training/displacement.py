@@ -128,17 +128,16 @@ class _Search:
         self, candidates: Tensor, field: Tensor, surprises: Tensor | None = None, surprise: Tensor | None = None
     ) -> Tensor:
         """Bits of each cell, (K, R, C), next to cells of `field`. surprises, surprise: both less the guess, if any."""
-        price = self._beside(candidates, field)
-        mean = _neighbours(field).mean(0)
-        price += MEAN * self._inside * _roughness(candidates - mean)
+        around = _neighbours(field)
+        price = self._beside(candidates, around) + MEAN * self._inside * _roughness(candidates - around.mean(0))
         if surprises is None or surprise is None:
             return price
-        return torch.minimum(price, self._beside(surprises, surprise) + GUESS * _roughness(surprises))
+        return torch.minimum(price, self._beside(surprises, _neighbours(surprise)) + GUESS * _roughness(surprises))
 
-    def _beside(self, candidates: Tensor, field: Tensor) -> Tensor:
-        """What differences from the neighbours cost, (K, R, C)."""
+    def _beside(self, candidates: Tensor, around: Tensor) -> Tensor:
+        """What differences from the neighbours cost, (K, R, C). around: them, (4, 2, R, C)."""
         total = torch.zeros_like(candidates[:, 0])
-        for one, there in zip(_neighbours(field), self._there, strict=True):
+        for one, there in zip(around, self._there, strict=True):
             total += PAIR * there * _roughness(candidates - one)
         return total
 
