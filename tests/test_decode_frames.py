@@ -15,6 +15,7 @@ from nvcodec.decode.frames import Motions, References, decode_frames
 from nvcodec.decode.pictures import check_format, to_picture, to_planes
 from nvcodec.errors import FormatError, MalformedError
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.integer import SMOOTH
 from nvcodec.models.motion import midway
 from nvcodec.video import Chroma, VideoInfo
 
@@ -314,6 +315,6 @@ def test_the_models_masks_can_be_trained_with_after_decoding():
     def code(name, stride, cells, location, scale, step):
         return torch.where(cells, location + scale, 0)
 
-    picture = model.picture(leaves, model.tuning(leaves, True, 3), None, code, levels=model.levels)
+    picture = model.picture(leaves, model.tuning(leaves, True, 3), None, code, SMOOTH)
     picture.sum().backward()
     assert leaves["intra.start"].grad is not None

@@ -91,7 +91,7 @@ def passes(rng, count, small):
     return known, out
 
 
-@given(st.integers(0, 2**32), st.integers(0, 8), st.booleans(), st.sampled_from([None, 1, 33]))
+@given(st.integers(0, 2**32), st.integers(0, 8), st.booleans(), st.sampled_from([1, 33]))
 def test_round_trip(seed, count, small, lanes):
     known, asked = passes(np.random.default_rng(seed), count, small)
     one, two = Writer(known), Writer(known)

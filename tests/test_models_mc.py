@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 from nvcodec.errors import FeatureError, LimitError, MalformedError  # noqa: E402
 from nvcodec.models.base import LATENT, create, create_frame_model  # noqa: E402
 from nvcodec.models.integer import EXACT, SMOOTH  # noqa: E402
-from nvcodec.models.mc import LEVELS, QUALITIES, McConfig, Tuning, checkerboard, lattice_passes  # noqa: E402
+from nvcodec.models.mc import LEVELS, QUALITIES, Mc, McConfig, Tuning, latent_passes, lattice_passes  # noqa: E402
 from tools.refdec.mc import field_law, layer_of  # noqa: E402
 
 MODEL = model_of(37, 50)
@@ -27,7 +27,7 @@ def coder(values):
     asked = []
 
     def code(name, stride, cells, location, scale, step):
-        asked.append((name, stride, int(cells.sum()), location, scale))
+        asked.append((name, stride, int(cells.sum()), location * cells, scale * cells))
         return torch.where(cells, values[name][..., ::stride, ::stride].to(location.dtype), 0)
 
     return code, asked
@@ -90,6 +90,7 @@ def test_the_finest_latents_have_a_linear_way_to_the_picture(inter, coded):
     tuning, levels = MODEL.tuning(WEIGHTS, not inter, 30), LEVELS if coded else LEVELS[:-1]
     pictures = [MODEL.picture(w, tuning, prediction, coder(values)[0], levels=levels) for w in (WEIGHTS, without)]
     y = (values["latent2"] * tuning.steps[-1]).clamp(-4095, 4095) * coded
+    y[..., 10:, :], y[..., 13:] = 0, 0  # beyond 37 x 50 samples
     weight, bias = (WEIGHTS[f"{network}.direct.{part}"].double() for part in ("weight", "bias"))
     sums = torch.nn.functional.conv2d(y.double(), weight, 256 * bias, padding=1)
     wanted = torch.nn.functional.pixel_shuffle(torch.floor((sums + 128) / 256), 2)
@@ -123,11 +124,11 @@ def test_passes_of_a_frame_cover_every_value_once():
     code, asked = coder(values)
     MODEL.picture(WEIGHTS, MODEL.tuning(WEIGHTS, True, 0), None, code)
     cells = [n for name, _, n, *_ in asked]
-    assert cells == [6, 6, 24, 24, 96, 96]
+    assert cells == [6, 6, 18, 17, 65, 65]  # of 37 x 50 samples
 
 
 def laws(asked):
-    """(location, scale) of each pass, of its whole lattice."""
+    """(location, scale) of each pass, of its whole lattice, 0 where it has no cells."""
     return [(location, scale) for *_, location, scale in asked]
 
 
@@ -164,8 +165,15 @@ def test_a_guess_changes_every_pass_and_what_follows_knows_it():
         assert all(torch.equal(a, b) for a, b in zip(found[0][n], found[2][n], strict=True))
 
 
-def test_the_greatest_guesses_are_exact():
+def by_layers(model, weights, part, known, cells, guess, stride):
+    """What `Mc._law_of_cells` gives, as it is off the CPU."""
+    return model._field_law(weights, part, known, guess, stride, EXACT)
+
+
+@pytest.mark.parametrize("way", [Mc._law_of_cells, by_layers])
+def test_the_greatest_guesses_are_exact(way, monkeypatch):
     """Laws of all passes against integers of 64 bits."""
+    monkeypatch.setattr(Mc, "_law_of_cells", way)
     values = {name: v.clamp(-4095, 4095) for name, v in known(MODEL, np.random.default_rng(1), 2000).items()}
     guess = np.random.default_rng(2).choice([-32760, -32753, 7, 32760], values["flow0"].shape)
     code, asked = coder(values)
@@ -175,10 +183,10 @@ def test_the_greatest_guesses_are_exact():
     for name, expected in (("flow0", guess[0]), ("flow1", -8 * values["flow0"][0].numpy().astype(np.int64))):
         for stride in (4, 2, 1):
             d = values[name][0, :, ::stride, ::stride].numpy().astype(np.int64)
-            for have, _ in lattice_passes(*d.shape[1:], stride == 4, torch.device("cpu")):
+            for have, cells in lattice_passes(*d.shape[1:], stride == 4, torch.device("cpu")):
                 seen = d * have.numpy()
                 wanted = field_law(layer, seen, have.numpy(), expected[:, ::stride, ::stride], stride)
-                assert all(np.array_equal(a[0], b) for a, b in zip(next(passes), wanted, strict=True))
+                assert all(np.array_equal(a[0], b * cells.numpy()) for a, b in zip(next(passes), wanted, strict=True))
     assert next(passes, None) is None
 
 
@@ -192,7 +200,15 @@ def test_lattice_passes(rows, columns, first):
         assert torch.equal(before, seen) and cells.any() and not (cells & seen).any()
         seen |= cells
     assert seen.all()
-    assert checkerboard(rows, columns, torch.device("cpu"))[0, 0]
+
+
+def test_latent_passes():
+    first, second = latent_passes((4, 6), (3, 5), torch.device("cpu"))
+    assert first[0, 0] and not (first & second).any()
+    both = first | second
+    assert both[:3, :5].all() and both.sum() == 15
+    y, x = first.nonzero().T
+    assert ((y + x) % 2 == 0).all()
 
 
 def test_displacements_and_latents_are_bounded():

@@ -5,7 +5,8 @@ import pytest
 import torch
 from mc_samples import planes_at_random
 
-from nvcodec.models.motion import CELL, HIGH, LOW, TAPS, Quarters, Reference, midway, predict
+from nvcodec.models import motion
+from nvcodec.models.motion import CELL, HIGH, LOW, TAPS, Quarters, Reference, midway, moved, predict
 
 
 def sample(plane, y, x):
@@ -20,7 +21,7 @@ def quarter(plane, y, x):
     return min(max((total + 2048) // 4096, LOW), HIGH)
 
 
-def moved(plane, e, k, i, j):
+def by_the_book(plane, e, k, i, j):
     """One sample of a plane of cells of k x k samples, displaced by e (2, R, C)."""
     _, rows, columns = e.shape
     (a, u), (b, v) = divmod(2 * i - k + 1, 2 * k), divmod(2 * j - k + 1, 2 * k)
@@ -110,71 +111,78 @@ FIELDS = {
 }
 
 
+@pytest.fixture(params=["by_blocks", "by_phases"])
+def way(request, monkeypatch):
+    """Both ways to move a reference, that of the CPU and that of other devices."""
+    monkeypatch.setattr(motion, "by_blocks", getattr(motion, request.param))
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kind", FIELDS)
 @pytest.mark.parametrize("cells", [(3, 4), (1, 1), (1, 3)])
 def test_overlapped_blocks(kind, cells):
     height, width = CELL * cells[0], CELL * cells[1]
     picture = planes_at_random(6, height // 2, width // 2, 1)
     field = FIELDS[kind](np.random.default_rng(2), (1, 2, *cells))
-    found = Reference.of(tensor(picture)).moved(tensor(field)).numpy()[0]
+    found = moved([Reference(tensor(picture))], [tensor(field)])[0].numpy()[0]
     luma = luma_of(found)
     for i, j in some_places(height, width, 60, 3):
-        assert luma[i, j] == moved(luma_of(picture[0]), field[0], CELL, i, j)
+        assert luma[i, j] == by_the_book(luma_of(picture[0]), field[0], CELL, i, j)
     for i, j in some_places(height // 2, width // 2, 30, 4):
         for channel in (4, 5):
             half = (field[0] + 1) // 2
-            assert found[channel, i, j] == moved(picture[0, channel], half, CELL // 2, i, j)
+            assert found[channel, i, j] == by_the_book(picture[0, channel], half, CELL // 2, i, j)
 
 
+@pytest.mark.usefixtures("way")
 def test_extreme_samples_are_exact():
     """The greatest sums: samples at the ends of the range, in the pattern that the filters have."""
     rng = np.random.default_rng(0)
     picture = np.where(rng.random((1, 6, 16, 16)) < 0.5, LOW, HIGH)
     field = rng.integers(-40, 41, (1, 2, 2, 2))
-    found = Reference.of(tensor(picture)).moved(tensor(field)).numpy()[0]
+    found = moved([Reference(tensor(picture))], [tensor(field)])[0].numpy()[0]
     luma = luma_of(found)
-    assert all(luma[i, j] == moved(luma_of(picture[0]), field[0], CELL, i, j) for i, j in some_places(32, 32, 50, 1))
+    plane = luma_of(picture[0])
+    assert all(luma[i, j] == by_the_book(plane, field[0], CELL, i, j) for i, j in some_places(32, 32, 50, 1))
     flat = np.full((1, 6, 16, 16), HIGH)
     for value in (LOW, HIGH):
         flat[:] = value
-        assert bool((Reference.of(tensor(flat)).moved(tensor(field)) == value).all())
+        assert bool((moved([Reference(tensor(flat))], [tensor(field)])[0] == value).all())
 
 
 def test_a_field_of_whole_samples_shifts():
     picture = planes_at_random(6, 16, 24, 1)
     field = np.broadcast_to(np.array([-16, 24]).reshape(1, 2, 1, 1), (1, 2, 2, 3))  # 4 to the left, 6 down
-    found = Reference.of(tensor(picture)).moved(tensor(field)).numpy()[0]
+    found = moved([Reference(tensor(picture))], [tensor(field)])[0].numpy()[0]
     assert np.array_equal(luma_of(found)[:-6, 4:], luma_of(picture[0])[6:, :-4])
     assert np.array_equal(found[4:, :-3, 2:], picture[0, 4:, 3:, :-2])
-    still = Reference.of(tensor(picture)).moved(torch.zeros(1, 2, 2, 3))
+    still = moved([Reference(tensor(picture))], [torch.zeros(1, 2, 2, 3)])[0]
     assert torch.equal(still, tensor(picture))
 
 
-def test_motion_in_double_precision_is_the_same():
+@pytest.mark.parametrize("cell", [CELL, CELL // 2])
+def test_motion_in_double_precision_is_the_same(cell):
     picture, field = planes_at_random(6, 24, 16), np.random.default_rng(0).integers(-4095, 4096, (1, 2, 3, 2))
-    single = Reference.of(tensor(picture))
-    double = Reference(
-        *(
-            Quarters(part.phases.double(), part.height, part.width, part.margin) if isinstance(part, Quarters) else part
-            for part in (single.picture.double(), single.luma, single.chroma)
-        )
-    )
-    assert torch.equal(double.moved(tensor(field).double()).double(), single.moved(tensor(field)).double())
+    single, double = (Reference(tensor(picture).to(kind)) for kind in (torch.float32, torch.float64))
+    wanted = motion.by_phases(double, torch.from_numpy(field), cell)
+    for way in (motion.by_blocks, motion.by_phases):
+        assert torch.equal(way(single, torch.from_numpy(field), cell).to(wanted.dtype), wanted)
 
 
+@pytest.mark.usefixtures("way")
 def test_references_together_are_as_each_alone():
     pictures = [tensor(planes_at_random(6, 16, 24, seed)) for seed in range(3)]
     fields = [tensor(np.random.default_rng(seed).integers(-90, 91, (1, 2, 2, 3))) for seed in range(3)]
-    references = [Reference.of(picture) for picture in pictures]
-    wanted = torch.cat([r.moved(f) for r, f in zip(references, fields, strict=True)])
-    assert torch.equal(Reference.of(torch.cat(pictures)).moved(torch.cat(fields)), wanted)
+    references = [Reference(picture) for picture in pictures]
+    wanted = torch.cat([moved([r], [f])[0] for r, f in zip(references, fields, strict=True)])
+    assert torch.equal(moved([Reference(torch.cat(pictures))], [torch.cat(fields)])[0], wanted)
 
 
 def test_predictions():
     pictures = [planes_at_random(6, 16, 16, seed) for seed in (1, 2)]
     fields = [tensor(np.random.default_rng(seed).integers(-90, 91, (1, 2, 2, 2))) for seed in (3, 4)]
-    references = [Reference.of(tensor(p)) for p in pictures]
-    a, b = (r.moved(f).numpy()[0].astype(int) for r, f in zip(references, fields, strict=True))
+    references = [Reference(tensor(p)) for p in pictures]
+    a, b = (moved([r], [f])[0].numpy()[0].astype(int) for r, f in zip(references, fields, strict=True))
     one = predict(references[:1], fields[:1]).numpy()[0]
     assert one.shape == (12, 16, 16) and np.array_equal(one[:6], a) and not one[6:].any()
     two = predict(references, fields).numpy()[0]

@@ -10,7 +10,7 @@ from clip_samples import BUNNY
 from nvcodec.decode.pictures import to_picture
 from nvcodec.media.source import open_source
 from nvcodec.models.mc import FLOW_BOUND
-from nvcodec.models.motion import CELL, Reference, predict
+from nvcodec.models.motion import CELL, Reference, moved, predict
 from nvcodec.training.displacement import Flows, flow, search
 from nvcodec.training.frames import lambda_of
 from nvcodec.video import VideoInfo
@@ -62,7 +62,7 @@ def inner(field):
 @pytest.mark.parametrize(("down", "right"), SHIFTS)
 @pytest.mark.parametrize("quality", [0, 40, 80])
 def test_a_global_shift_is_found(shot, down, right, quality):
-    target, reference = cropped(shot, 60 + down, 120 + right), Reference.of(cropped(shot, 60, 120))
+    target, reference = cropped(shot, 60 + down, 120 + right), Reference(cropped(shot, 60, 120))
     (field,) = search(target, [reference], lambda_of(quality))
     assert field.shape == (1, 2, ROWS, COLUMNS)
     assert inner(field) == [[4 * right, 4 * down]] * len(inner(field))
@@ -70,9 +70,9 @@ def test_a_global_shift_is_found(shot, down, right, quality):
 
 
 def test_a_shift_by_parts_of_a_sample_is_found(shot):
-    reference = Reference.of(cropped(shot, 60, 120))
+    reference = Reference(cropped(shot, 60, 120))
     truth = torch.tensor([7.0, -5.0]).view(1, 2, 1, 1).expand(1, 2, ROWS, COLUMNS)
-    (field,) = search(reference.moved(truth), [reference], LAM)
+    (field,) = search(moved([reference], [truth])[0], [reference], LAM)
     assert inner(field) == [[7, -5]] * len(inner(field))
 
 
@@ -81,7 +81,7 @@ def test_two_parts_that_move_apart(shot):
     target = left.clone()
     half = COLUMNS * CELL // 4
     target[..., half:] = right[..., half:]
-    reference = Reference.of(cropped(shot, 60, 120))
+    reference = Reference(cropped(shot, 60, 120))
     (field,) = search(target, [reference], LAM)
     found = field[0, :, 1:-1]
     assert (found[:, :, 1:2].flatten(1).T == torch.tensor([-16, 16])).all()
@@ -97,7 +97,7 @@ def test_two_references(shot):
     for row, column in ((62, 112), (58, 128)):
         picture = cropped(shot, row, column)
         grain = 40 * torch.randn(picture.shape, generator=generator)
-        references.append(Reference.of((picture + grain).round().clamp(-512, 511)))
+        references.append(Reference((picture + grain).round().clamp(-512, 511)))
     target = cropped(shot, 60, 120)
     fields = search(target, references, LAM)
     for field, truth in zip(fields, ((32, -8), (-32, 8)), strict=True):
@@ -110,7 +110,7 @@ def test_two_references(shot):
 def test_of_two_references_what_both_predict_counts(shot):
     """One of them is of something else: what the other one predicts is made up for as well as it can be."""
     target = cropped(shot, 60, 120)
-    references = [Reference.of(cropped(shot, 62, 112)), Reference.of(noise(1))]
+    references = [Reference(cropped(shot, 62, 112)), Reference(noise(1))]
     fields = search(target, references, LAM)
     alone = [search(target, [reference], LAM)[0] for reference in references]
     assert error(target, references, fields) <= 1.02 * error(target, references, alone)
@@ -120,7 +120,7 @@ def test_of_two_references_what_both_predict_counts(shot):
 @pytest.mark.parametrize("guessed", [False, True])
 def test_what_is_found_is_whole_and_in_bounds(references, guessed):
     guess = torch.full((1, 2, ROWS, COLUMNS), 8.0 * FLOW_BOUND + 8000) if guessed else None
-    found = search(noise(0), [Reference.of(noise(n + 1)) for n in range(references)], LAM, guess)
+    found = search(noise(0), [Reference(noise(n + 1)) for n in range(references)], LAM, guess)
     assert len(found) == references
     for field in found:
         assert field.shape == (1, 2, ROWS, COLUMNS) and field.dtype == torch.float32
@@ -133,7 +133,7 @@ def test_in_noise_what_is_smoother_is_preferred():
     for seed in range(0, 8, 2):
         target, picture = noise(seed, most=24), noise(seed + 1, most=24)
         start = flow(target, picture)
-        found = [search(target, [Reference.of(picture)], lam)[0] for lam in (1e-9, lambda_of(60))]
+        found = [search(target, [Reference(picture)], lam)[0] for lam in (1e-9, lambda_of(60))]
         bits.append([roughness(field) for field in (start[None], *found)])
     first, fine, coarse = np.mean(bits, axis=0)
     assert coarse < 0.7 * first and coarse < 0.9 * fine
@@ -142,7 +142,7 @@ def test_in_noise_what_is_smoother_is_preferred():
 def test_a_guess_is_a_candidate():
     """Of a motion in noise, which nothing else could find: three cells to the right."""
     target = noise(0)
-    reference = Reference.of(torch.roll(target, 3 * CELL // 2, 3))
+    reference = Reference(torch.roll(target, 3 * CELL // 2, 3))
     truth = 4.0 * 3 * CELL
     guess = torch.full((1, 2, ROWS, COLUMNS), 8 * truth)
     guess[:, 1] = 0
@@ -153,7 +153,7 @@ def test_a_guess_is_a_candidate():
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 32)])
 def test_any_size(size):
     target = noise(0, *size)
-    fields = search(target, [Reference.of(target.roll(1, 3)), Reference.of(target)], LAM)
+    fields = search(target, [Reference(target.roll(1, 3)), Reference(target)], LAM)
     assert [tuple(field.shape) for field in fields] == [(1, 2, *size)] * 2
 
 

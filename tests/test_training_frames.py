@@ -92,7 +92,7 @@ def picture_of(trainer, task, code, arithmetic=EXACT):
 @pytest.mark.parametrize("references", [(), (0,), (0, 4)])
 def test_the_loss_falls_with_steps(trainer, pictures, references):
     """Of what is coded, not of what training sees."""
-    task = Task(pictures[2], [Reference.of(pictures[n]) for n in references])
+    task = Task(pictures[2], [Reference(pictures[n]) for n in references])
     losses = []
     for steps in (0, 10, 40):
         (latents,) = trainer.fit([task], QUALITY, replace(HOW, steps=steps), nothing)
@@ -120,7 +120,7 @@ def test_lambda_weighs_error_against_bits(trainer, pictures):
 
 
 def test_what_is_found_are_integers(trainer, pictures):
-    task = Task(pictures[2], [Reference.of(pictures[n]) for n in (0, 4)])
+    task = Task(pictures[2], [Reference(pictures[n]) for n in (0, 4)])
     (latents,) = trainer.fit([task], QUALITY, HOW, nothing)
     named = latents.by_name()
     assert list(named) == ["latent4", "latent3", "latent2", "flow0", "flow1"]
@@ -140,7 +140,7 @@ def test_same_seed_same_result(trainer, pictures):
 
 def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
     """With the references, the guess and the lambda of the frame; latents know what they predict."""
-    refs = [Reference.of(cropped(shots[0], 60, 120))]
+    refs = [Reference(cropped(shots[0], 60, 120))]
     target = cropped(shots[0], 60, 124)  # what lies 16 quarter samples to the right
     truth = torch.tensor([16.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 3, 4)
     guess, starts = 8 * truth, [truth[0]]
@@ -160,7 +160,7 @@ def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
 def test_a_guess_is_rated(trainer, pictures):
     """A good one makes displacements cheaper, a bad one dearer, and the outlook with them."""
     field = 60.0 * torch.ones(1, 2, 3, 4)
-    reference = Reference.of(pictures[0])
+    reference = Reference(pictures[0])
     bits = [
         float(trainer._moving(Task(pictures[1], [reference], guess), [field]))
         for guess in (8 * field, None, -16 * field)
@@ -173,7 +173,7 @@ def test_frames_together_are_as_each_alone(trainer, pictures, references, monkey
     """Without noise, up to roundings."""
     monkeypatch.setattr(Softness, "__call__", lambda self, values: values)
     tasks = [
-        Task(pictures[t + 1], [Reference.of(pictures[n]) for n in (0, 4 + t)] if references else []) for t in range(3)
+        Task(pictures[t + 1], [Reference(pictures[n]) for n in (0, 4 + t)] if references else []) for t in range(3)
     ]
     together = trainer.fit(tasks, QUALITY, HOW, nothing)
     mse = trainer.mse
@@ -215,7 +215,7 @@ def test_softness_ends_as_rounding():
 def test_rated_is_what_is_coded(trainer, pictures):
     """Bits and picture of integers, in both arithmetics, against the coder's."""
     guess = torch.full((1, 2, 3, 4), 40.0)
-    task = Task(pictures[2], [Reference.of(pictures[n]) for n in (0, 4)], guess)
+    task = Task(pictures[2], [Reference(pictures[n]) for n in (0, 4)], guess)
     (latents,) = trainer.fit([task], QUALITY, HOW, nothing)
     named = latents.by_name()
     writer = Writer(named)

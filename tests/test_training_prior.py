@@ -17,7 +17,6 @@ from nvcodec.decode.pictures import to_picture
 from nvcodec.encode import plan
 from nvcodec.encode.networks import mc as network
 from nvcodec.errors import MalformedError, SourceError, UsageError
-from nvcodec.media.color import rgb_differences
 from nvcodec.media.sink import open_sink
 from nvcodec.media.source import open_source
 from nvcodec.models import priors
@@ -26,7 +25,7 @@ from nvcodec.models.mc import McConfig
 from nvcodec.models.motion import Reference, midway
 from nvcodec.training import analysis
 from nvcodec.training.displacement import search
-from nvcodec.training.distortion import rgb_error
+from nvcodec.training.distortion import distortion, distortion_rows
 from nvcodec.training.excerpts import BETWEEN, Batch, Excerpts, batches, load_clip
 from nvcodec.training.frames import lambda_of
 from nvcodec.training.prior import KNOTS, Prior, export, restore
@@ -121,7 +120,7 @@ def test_a_batch_is_of_the_clips(excerpts, some):
     shapes = {f.name: tuple(getattr(batch, f.name).shape) for f in dataclasses.fields(Batch)}
     pictures = dict.fromkeys(("single", "before", "between", "after"), (2, 6, 16, 16))
     fields = dict.fromkeys(("between_before", "between_after", "after_before"), (2, 2, 2, 2))
-    assert shapes == {**pictures, "single_rows": (2, 3, 3), "rows": (2, 3, 3), "octaves": (2,), **fields}
+    assert shapes == {**pictures, "single_rows": (2, 4, 3), "rows": (2, 4, 3), "octaves": (2,), **fields}
     assert float(batch.before.min()) >= -512 and float(batch.before.max()) <= 508
     assert all(torch.equal(getattr(again, name), getattr(batch, name)) for name in shapes)
     assert not torch.equal(some[4].before, batch.before)
@@ -134,7 +133,7 @@ def test_displacements_are_those_of_an_encoder(some):
     for batch in some[:3]:
         for n in range(2):
             one = {f.name: getattr(batch, f.name)[n : n + 1] for f in dataclasses.fields(Batch)}
-            before, after = Reference.of(one["before"]), Reference.of(one["after"])
+            before, after = Reference(one["before"]), Reference(one["after"])
             lam = lambda_of(16 * float(one["octaves"]))
             assert torch.equal(search(one["after"], [before], lam)[0], one["after_before"])
             between = search(one["between"], [before, after], lam, midway(one["after_before"], 1, 2))
@@ -233,16 +232,16 @@ def test_a_quality_is_tuned_as_in_the_tables():
     assert torch.allclose(starts[40], 256 * (knots[2] + knots[3]), atol=0.5)
 
 
-def test_distortion_is_that_of_rgb():
+def test_distortion_is_that_of_rgb_and_of_luma():
     """Of a change of one sample, by hand: BT.709, limited range."""
     a, b = torch.zeros(2, 6, 8, 8), torch.zeros(2, 6, 8, 8)
     b[0, 0, 0, 0] = 4.0  # one code value of luma
     b[1, 5, 3, 3] = 4.0  # of Cr
-    rows = torch.tensor(rgb_differences(VideoInfo(1280, 720))).expand(2, 3, 3)
-    found = rgb_error((a - b) / 4, rows)
-    assert float(found[0]) == pytest.approx(1 / 219**2 / 256, rel=1e-4)
+    rows = torch.tensor(distortion_rows(VideoInfo(1280, 720))).expand(2, 4, 3)
+    found = distortion((a - b) / 4, rows)
+    assert float(found[0]) == pytest.approx((1 / 219**2 + 1 / 255**2) / 2 / 256, rel=1e-4)
     red, green = 2 * (1 - 0.2126) / 224, 2 * (1 - 0.2126) * 0.2126 / 0.7152 / 224
-    assert float(found[1]) == pytest.approx(4 * (red**2 + green**2) / (3 * 256), rel=1e-4)
+    assert float(found[1]) == pytest.approx(4 * (red**2 + green**2) / (3 * 256) / 2, rel=1e-4)
 
 
 # Training -------------------------------------------------------------------------------------------------------------

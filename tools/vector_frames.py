@@ -74,7 +74,7 @@ def coded(
     quality: int = 20,
     offsets: tuple[int, ...] = (),
     headers: Mapping[int, CodedFrame] | None = None,
-    lanes: int | None = None,
+    lanes: int = 1,
 ) -> Coding:
     """The frames of one group. headers: of the frames, by number, that are not plain; lanes: of the stream."""
 
@@ -96,7 +96,7 @@ def coded(
             writers.append(Writer(symbols(f"{label}/{place.frame}", model)))
             prediction = None
             if not header.intra:
-                used = [Reference.of(to_picture(shown[r], info, device)) for r in place.references]
+                used = [Reference(to_picture(shown[r], info, device)) for r in place.references]
                 prediction = code_prediction(model, weights, place, used, motions, writers[-1])
             picture = model.picture(weights, tuning, prediction, writers[-1], levels=levels)
             shown[place.frame] = to_planes(picture, info)

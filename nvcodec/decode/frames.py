@@ -150,7 +150,7 @@ class References:
         self._kept: dict[int, Reference] = {}
 
     def __getitem__(self, frame: int) -> Reference:
-        found = self._kept.pop(frame, None) or Reference.of(self._picture(frame))
+        found = self._kept.pop(frame, None) or Reference(self._picture(frame))
         self._kept[frame] = found
         while len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]

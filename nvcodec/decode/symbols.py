@@ -13,10 +13,12 @@ from torch import Tensor
 
 from nvcodec.entropy import laplace, rans
 from nvcodec.errors import MalformedError
+from nvcodec.jit import compiled
 from nvcodec.limits import MAX_MAGNITUDE
 from nvcodec.models.integer import log2_fixed
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
 SKIPPED = -1  # instead of a row
 _UNIT_LOG = 9 * 256  # of an activation of 1, in 256ths
@@ -35,13 +37,22 @@ def laws(location: Ints, scale: Ints, step: int | None) -> tuple[Ints, Ints]:
     log2 in 256ths, rounded down; s is at most 47, and below 0 the value is skipped.
     """
     if step is None:
-        eighths, log = (location + 4) >> 3, 0
-    else:
-        eighths, log = (16 * location + step) // (2 * step), log2_fixed(step) - _UNIT_LOG
-    index = np.minimum((4 * scale - 4 * log + 18 * 256 + 128) >> 8, laplace.SCALES - 1)
-    coded = index >= 0
-    floors = np.where(coded, eighths, eighths + 4) >> 3
-    return floors, np.where(coded, index * laplace.PHASES + (eighths & 7), SKIPPED)
+        return _laws(location, scale, 0, 0)
+    return _laws(location, scale, step, log2_fixed(step) - _UNIT_LOG)
+
+
+@compiled
+def _laws(location: Ints, scale: Ints, step: int, log: int) -> tuple[Ints, Ints]:
+    """`laws`. step: 0 for none; log: its log2 less that of an activation of 1, in 256ths."""
+    floors, rows = np.empty(len(location), np.int64), np.empty(len(location), np.int64)
+    for i in range(len(location)):
+        eighths = (16 * location[i] + step) // (2 * step) if step else (location[i] + 4) >> 3
+        index = min((4 * scale[i] - 4 * log + 18 * 256 + 128) >> 8, laplace.SCALES - 1)
+        if index >= 0:
+            floors[i], rows[i] = eighths >> 3, index * laplace.PHASES + (eighths & 7)
+        else:
+            floors[i], rows[i] = (eighths + 4) >> 3, SKIPPED
+    return floors, rows
 
 
 def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None) -> tuple[Ints, Ints]:
@@ -54,15 +65,39 @@ def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | Non
 
 def chosen(field: Tensor, cells: Tensor) -> Ints:
     """The values of integers (1, C, h, w) at `cells`, in the order of coding."""
-    out: Ints = field[0, :, cells].cpu().numpy().reshape(-1).astype(np.int64)
+    return _gathered(np.ascontiguousarray(field[0].cpu().numpy()), cells.cpu().numpy())
+
+
+@compiled
+def _gathered(field: Floats, cells: NDArray[np.bool_]) -> Ints:
+    channels, rows, columns = field.shape
+    out = np.empty(channels * int(cells.sum()), np.int64)
+    at = 0
+    for c in range(channels):
+        for y in range(rows):
+            for x in range(columns):
+                if cells[y, x]:
+                    out[at] = int(field[c, y, x])
+                    at += 1
     return out
 
 
 def placed(values: Ints, cells: Tensor, like: Tensor) -> Tensor:
     """The inverse: float32 of the shape and on the device of `like`, 0 where there is no cell."""
-    out = torch.zeros_like(like)
-    part = torch.from_numpy(values.astype(np.float32)).to(like.device)
-    out[0, :, cells] = part.view(like.shape[1], -1)
+    return torch.from_numpy(_scattered(values, cells.cpu().numpy(), like.shape[1])).to(like.device)
+
+
+@compiled
+def _scattered(values: Ints, cells: NDArray[np.bool_], channels: int) -> Floats:
+    rows, columns = cells.shape
+    out = np.zeros((1, channels, rows, columns), np.float32)
+    at = 0
+    for c in range(channels):
+        for y in range(rows):
+            for x in range(columns):
+                if cells[y, x]:
+                    out[0, c, y, x] = values[at]
+                    at += 1
     return out
 
 

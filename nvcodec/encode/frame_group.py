@@ -23,16 +23,15 @@ from nvcodec.encode.checking import Place as GroupPlace
 from nvcodec.encode.report import GroupReport
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.errors import SelfCheckError
-from nvcodec.media.color import rgb_differences
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order
 from nvcodec.models.mc import Mc
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.displacement import Flows
-from nvcodec.training.distortion import rgb_error
+from nvcodec.training.distortion import distortion, distortion_rows
 from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Task, Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
-OFFSETS = (0, 16, 20, 22, 26)  # of quality by depth: what others refer to is worth more
+OFFSETS = (0, 18, 22, 24, 28)  # of quality by depth: what others refer to is worth more
 FEWER = 0.75  # steps of a frame between two others, over those of the depth before
 TOGETHER = 1 << 20  # luma samples that are fitted at a time
 
@@ -226,12 +225,12 @@ class FrameGroupEncoder:
 
 
 def _distortion(info: VideoInfo, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """Mean squared error of RGB in [0, 1], of each of N pictures (N, 6, h, w), chroma repeated."""
-    rows = torch.tensor([rgb_differences(info)], dtype=torch.float32, device=device)  # (1, 3, 3)
+    """training.distortion of each of N pictures (N, 6, h, w)."""
+    rows = torch.tensor([distortion_rows(info)], dtype=torch.float32, device=device)  # (1, 4, 3)
     unit = 4 if info.bit_depth == 8 else 1  # in which pictures are
     height, width = -(-info.height // 2), -(-info.width // 2)
 
-    def distortion(pictures: Tensor, targets: Tensor) -> Tensor:
-        return rgb_error((pictures - targets)[:, :, :height, :width] / unit, rows)
+    def of(pictures: Tensor, targets: Tensor) -> Tensor:
+        return distortion((pictures - targets)[:, :, :height, :width] / unit, rows)
 
-    return distortion
+    return of

@@ -39,8 +39,8 @@ class Writer:
         return placed(values, cells, location)
 
 
-def stream(frames: Iterable[Writer], lanes: int | None = None) -> bytes:
-    """The stream of all passes of the frames of a group, in coding order, with 1..256 lanes; None chooses."""
+def stream(frames: Iterable[Writer], lanes: int = 1) -> bytes:
+    """The stream of all passes of the frames of a group, in coding order, with 1..256 lanes."""
     encoder = rans.Encoder()
     for frame in frames:
         for rows, symbols in frame.passes:

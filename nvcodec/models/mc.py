@@ -16,13 +16,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from nvcodec import limits
 from nvcodec.errors import LimitError
 from nvcodec.models.base import LATENT, Coder, TensorSpec, Weights, register_frames, require
+from nvcodec.models.fields import field_law
 from nvcodec.models.integer import BOUND, EXACT, UNIT, Arithmetic, check_sums, sums
 from nvcodec.models.motion import CELL
 
@@ -130,6 +133,7 @@ class Mc:
         self.config = config
         self.longest = config.group
         self.rows, self.columns = -(-height // CELL), -(-width // CELL)  # of displacements
+        self._inside = {level: (-(-height >> level), -(-width >> level)) for level in LEVELS}
         c = config
         self.activations = self.rows * self.columns * max(64 * max(c.half, PICTURE), 16 * c.width, 32 * c.fine)
         if self.activations > limits.MAX_ACTIVATIONS:
@@ -223,9 +227,9 @@ class Mc:
     ) -> Tensor:
         """The latents of a level times their step, (N, C, h, w)."""
         base = layer(f"base{level}", trunk)
-        even = checkerboard(trunk.shape[2], trunk.shape[3], trunk.device)
+        passes = latent_passes(trunk.shape[2:], self._inside[level], trunk.device)
         y = torch.zeros(trunk.shape[0], self.config.latents[level], *trunk.shape[2:], device=trunk.device)
-        for head, cells in (("first", even), ("second", ~even)):
+        for head, cells in zip(("first", "second"), passes, strict=True):
             near = base if head == "first" else base + layer(f"near{level}", y)
             location, scale = layer(f"{head}{level}", a.leak(layer(f"mid{level}", a.leak(near)))).chunk(2, 1)
             values = code(f"latent{level}", 1, cells, location, scale, step)
@@ -261,13 +265,29 @@ class Mc:
             part = field[:, :, ::stride, ::stride]
             guessed = None if guess is None else guess[:, :, ::stride, ::stride]
             for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], device):
-                location, scale = self._field_law(weights, part, known, guessed, stride, a)
+                if a.exact and count == 1 and device.type == "cpu":
+                    location, scale = self._law_of_cells(weights, part, known, cells, guessed, stride)
+                else:
+                    location, scale = self._field_law(weights, part, known, guessed, stride, a)
                 values = code(name, stride, cells, location, scale, None).clamp(-FLOW_BOUND, FLOW_BOUND)
                 part = torch.where(cells, values, part)
             whole = torch.zeros_like(field)
             whole[:, :, ::stride, ::stride] = part
             field = whole
         return field
+
+    def _law_of_cells(
+        self, weights: Weights, part: Tensor, known: Tensor, cells: Tensor, guess: Tensor | None, stride: int
+    ) -> tuple[Tensor, Tensor]:
+        """`_field_law` at `cells`, exact, on the CPU."""
+        layers: list[NDArray[np.float32]] = []
+        for name in ("near", "mid", "out"):
+            layers.append(weights[f"{FLOW}.{name}.weight"].flatten(1).T.contiguous().numpy())
+            layers.append(weights[f"{FLOW}.{name}.bias"].numpy())
+        field = part[0].contiguous().numpy()
+        other = field if guess is None else guess[0].contiguous().numpy()
+        law = field_law(field, known.numpy(), cells.numpy(), other, guess is not None, stride, FLOW_UNIT, *layers)
+        return torch.from_numpy(law[0])[None], torch.from_numpy(law[1])[None]
 
     def _field_law(
         self, weights: Weights, part: Tensor, known: Tensor, guess: Tensor | None, stride: int, a: Arithmetic
@@ -310,9 +330,12 @@ def _around(device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def checkerboard(rows: int, columns: int, device: torch.device) -> Tensor:
-    """(rows, columns) bool: True where row + column is even."""
-    return (torch.arange(rows)[:, None] + torch.arange(columns)).remainder(2).eq(0).to(device)
+def latent_passes(shape: tuple[int, int], inside: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The cells of the two passes of a grid of that shape, (rows, columns) bool: those whose row + column is even, and
+    the others. Only the first rows and columns, `inside`, are coded: the picture is as large."""
+    y, x = torch.arange(shape[0])[:, None], torch.arange(shape[1])
+    even, within = (y + x) % 2 == 0, (y < inside[0]) & (x < inside[1])
+    return (within & even).to(device), (within & ~even).to(device)
 
 
 @lru_cache(maxsize=64)

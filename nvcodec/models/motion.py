@@ -1,18 +1,22 @@
 """Prediction by moved references, in integers: interpolation, overlapped blocks, pictures at half size.
 
-A reference is interpolated once to quarter samples, one plane for each of the 16 positions between samples: a displaced
-block is then a piece of one of them. Pictures are as in `models.mc`.
+Off the CPU, and where blocks are searched for, a reference is interpolated once to quarter samples, one plane for each
+of the 16 positions between samples: a displaced block is then a piece of one of them. Pictures are as in `models.mc`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from nvcodec.models import blocks
 
 CELL = 16  # luma samples of a displacement's cell, and what sizes are padded to a multiple of
 QUARTERS = 4
@@ -26,6 +30,7 @@ TAPS = (
     (0, 1, -5, 17, 58, -10, 4, -1),
 )
 """Interpolation at quarter samples, in 1/64: the luma filters of H.265 (8.5.3.3.3.1)."""
+_TAPS = np.array(TAPS, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,36 +94,64 @@ def _filter(x: Tensor, taps: Sequence[int], dim: int, total: Tensor) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Decoded pictures (N, 6, h, w), and their luma (one channel) and chroma (two) at quarter samples."""
+    """Decoded pictures (N, 6, h, w), and what is moved of them."""
 
     picture: Tensor
-    luma: Quarters
-    chroma: Quarters
 
-    @classmethod
-    def of(cls, picture: Tensor) -> Reference:
-        """Of decoded pictures (N, 6, h, w)."""
-        luma = functional.pixel_shuffle(picture[:, :4], 2)
-        return cls(picture, Quarters.of(luma, 2 * CELL), Quarters.of(picture[:, 4:], CELL))
+    @cached_property
+    def planes(self) -> tuple[Tensor, Tensor]:
+        """Luma (N, 1, 2 h, 2 w) and chroma (N, 2, h, w)."""
+        return functional.pixel_shuffle(self.picture[:, :4], 2), self.picture[:, 4:].contiguous()
 
-    def moved(self, field: Tensor) -> Tensor:
-        """(N, 6, h, w): the picture displaced by `field` (N, 2, rows, columns), in quarters of a luma sample.
+    @cached_property
+    def luma(self) -> Quarters:
+        """Luma at quarter samples."""
+        return Quarters.of(self.planes[0], 2 * CELL)
 
-        Overlapped block motion compensation (Orchard and Sullivan 1994): every cell displaces a window of twice its
-        size around it, and a sample is the mean of the four windows over it, with weights that fall linearly from the
-        centre of a window to nothing. Chroma has half the displacement, rounded half up.
-        """
-        whole = functional.pad(field, (1, 1, 1, 1), mode="replicate").to(torch.int64)
-        luma = _overlapped(self.luma, whole, CELL)
-        chroma = _overlapped(self.chroma, (whole + 1) // 2, CELL // 2)
-        return torch.cat((functional.pixel_unshuffle(luma, 2), chroma), 1)
+    @cached_property
+    def chroma(self) -> Quarters:
+        """Chroma at quarter samples."""
+        return Quarters.of(self.planes[1], CELL)
 
 
-def _overlapped(planes: Quarters, field: Tensor, cell: int) -> Tensor:
-    """(N, C, h, w) of cells of that many samples. field: (N, 2, R + 2, C + 2) int64, with the cells around them."""
-    tall, wide = field.shape[2] - 2, field.shape[3] - 2
-    rows = QUARTERS * (cell * torch.arange(-1, tall + 1, device=field.device) - cell // 2)
-    columns = QUARTERS * (cell * torch.arange(-1, wide + 1, device=field.device) - cell // 2)
+def moved(references: Sequence[Reference], fields: Sequence[Tensor]) -> list[Tensor]:
+    """(N, 6, h, w) of each: the picture displaced by its field (N, 2, rows, columns), in quarters of a luma sample.
+
+    Overlapped block motion compensation (Orchard and Sullivan 1994): every cell displaces a window of twice its size
+    around it, and a sample is the mean of the four windows over it, with weights that fall linearly from the centre of
+    a window to nothing. Chroma has half the displacement, rounded half up.
+    """
+    whole = [field.to(torch.int64) for field in fields]
+    luma = [(r, f, CELL) for r, f in zip(references, whole, strict=True)]
+    chroma = [(r, (f + 1) // 2, CELL // 2) for r, f in zip(references, whole, strict=True)]
+    if references[0].picture.device.type == "cpu":
+        found = list(_workers(torch.get_num_threads()).map(by_blocks, *zip(*luma, *chroma, strict=True)))
+    else:
+        found = [by_phases(*work) for work in luma + chroma]
+    pairs = zip(found[: len(luma)], found[len(luma) :], strict=True)
+    return [torch.cat((functional.pixel_unshuffle(y, 2), c), 1) for y, c in pairs]
+
+
+@lru_cache(maxsize=4)
+def _workers(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def by_blocks(reference: Reference, field: Tensor, cell: int) -> Tensor:
+    """(N, C, h, w): the luma, in cells of CELL samples, or the chroma of a reference, moved by `field` (N, 2, R, C),
+    int64, in quarters of their samples. On the CPU."""
+    planes = reference.planes[cell != CELL].numpy()
+    found = [blocks.overlapped(one, f, cell, _TAPS, LOW, HIGH) for one, f in zip(planes, field.numpy(), strict=True)]
+    return torch.from_numpy(np.stack(found))
+
+
+def by_phases(reference: Reference, field: Tensor, cell: int) -> Tensor:
+    """The same on any device."""
+    planes = reference.luma if cell == CELL else reference.chroma
+    tall, wide = field.shape[2:]
+    around = [torch.arange(-1, n + 1, device=field.device) for n in (tall, wide)]
+    field = field[:, :, around[0].clamp(0, tall - 1)][..., around[1].clamp(0, wide - 1)]
+    rows, columns = (QUARTERS * (cell * place - cell // 2) for place in around)
     windows = planes.windows(rows[:, None] + field[:, 1], columns + field[:, 0], 2 * cell)
     number, _, _, channels = windows.shape[:4]
     windows = (windows * _tent(cell, field.device)).view(*windows.shape[:4], 2, cell, 2, cell)
@@ -143,10 +176,10 @@ def _tent(cell: int, device: torch.device) -> Tensor:
 def predict(references: Sequence[Reference], fields: Sequence[Tensor]) -> Tensor:
     """(N, 12, h, w) of one or two moved references: their mean and half their difference, rounded half up, 0 for one
     alone."""
-    moved = [r.moved(f) for r, f in zip(references, fields, strict=True)]
-    if len(moved) == 1:
-        return torch.cat((moved[0], torch.zeros_like(moved[0])), 1)
-    mean, difference = moved[0] + moved[1], moved[0] - moved[1]
+    found = moved(references, fields)
+    if len(found) == 1:
+        return torch.cat((found[0], torch.zeros_like(found[0])), 1)
+    mean, difference = found[0] + found[1], found[0] - found[1]
     return torch.floor_(torch.cat((mean, difference), 1).add_(1).mul_(0.5))
 
 

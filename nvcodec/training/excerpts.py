@@ -25,10 +25,11 @@ from torch import Tensor
 
 from nvcodec.errors import SourceError, UsageError
 from nvcodec.media.base import PendingFile
-from nvcodec.media.color import from_rgb, rgb_differences, to_rgb
+from nvcodec.media.color import from_rgb, to_rgb
 from nvcodec.media.source import open_source
 from nvcodec.models.motion import CELL, Reference, midway
 from nvcodec.training.displacement import search
+from nvcodec.training.distortion import distortion_rows
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE, lambda_of
 from nvcodec.video import Chroma, ColorInfo, Plane, Range, VideoInfo
 
@@ -43,7 +44,7 @@ Planes8 = tuple[NDArray[np.uint8], ...]
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """frames: an array of records y (h, w), u and v (h / 2, w / 2), h and w even. rows: those of rgb_differences."""
+    """frames: an array of records y (h, w), u and v (h / 2, w / 2), h and w even. rows: of training.distortion."""
 
     name: str
     frames: NDArray[Any]
@@ -97,7 +98,7 @@ def _convert(path: Path, data: Path, note: Path, longest: int, most: int) -> Non
     finally:
         pending.discard()
     seen = _plain(info) if info.is_rgb else replace(info, bit_depth=8)
-    whole = {"height": height, "width": width, "rows": rgb_differences(seen)}
+    whole = {"height": height, "width": width, "rows": distortion_rows(seen)}
     note.write_text(json.dumps(whole), encoding="utf-8")
 
 
@@ -129,7 +130,7 @@ def _shrunk(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 @dataclass(frozen=True, eq=False)
 class Batch:
     """N single frames, and N excerpts of three frames: pictures (N, 6, h, w) as in models.mc; the rows of
-    rgb_differences (N, 3, 3); the quality of the frames between, in octaves, (N,); and displacements
+    training.distortion (N, 4, 3); the quality of the frames between, in octaves, (N,); and displacements
     (N, 2, rows, columns) that bring the frame named second to the first.
     """
 
@@ -229,7 +230,7 @@ def _stack(frames: Sequence[Planes8]) -> Tensor:
 def _fields(excerpt: Sequence[Tensor], lam: float) -> tuple[Tensor, Tensor, Tensor]:
     """Displacements of one excerpt, searched as encoders do, in the order of those of a batch."""
     before, between, after = excerpt
-    references = Reference.of(before), Reference.of(after)
+    references = Reference(before), Reference(after)
     (after_before,) = search(after, references[:1], lam)
     between_before, between_after = search(between, references, lam, midway(after_before, 1, 2))
     return between_before, between_after, after_before

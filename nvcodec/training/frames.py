@@ -1,6 +1,6 @@
 """The latents of frames of the model `mc`, by gradients through its network, which stays as it is.
 
-    minimise  D / lambda + R        D: mean squared error of RGB in [0, 1], R: bits per pixel
+    minimise  D / lambda + R        D: of RGB and luma (training.distortion), R: bits per pixel
 
 over real values v of the latents, once displacements were searched for (training.displacement). What the network
 sees and what is rated is the same, s(s(v) + u): s rounds softly, u is uniform noise; over the steps s becomes a hard

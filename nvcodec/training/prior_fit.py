@@ -1,6 +1,6 @@
 """Training a prior: how well its networks code excerpts of video without any fitting of latents.
 
-    minimise  log(D / lambda + R)        D: mean squared error of RGB in [0, 1], R: bits per luma sample
+    minimise  log(D / lambda + R)        D: of RGB and luma (training.distortion), R: bits per luma sample
 
 of frames without references, with one and with two, each at a quality at random with the lambda that belongs to it
 (training.frames.lambda_of); a frame's references are mostly finer than it is. The logarithm weighs all qualities and
@@ -25,7 +25,7 @@ from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
 from nvcodec.models.mc import FLOW_UNIT, LEVELS, Mc, McConfig
 from nvcodec.models.motion import HIGH, LOW, Reference, midway, predict
-from nvcodec.training.distortion import rgb_error
+from nvcodec.training.distortion import distortion
 from nvcodec.training.excerpts import Batch
 from nvcodec.training.frames import FINEST_LAMBDA
 from nvcodec.training.laplace import SUREST_LOG2, bits
@@ -70,7 +70,7 @@ class Meter:
 @dataclass(frozen=True, eq=False)
 class Frames:
     """Frames to code. target: pictures (N, 6, h, w); prediction: (N, 12, h, w) or None; octaves: of quality, (N,);
-    rows: of rgb_differences, (N, 3, 3)."""
+    rows: of training.distortion, (N, 4, 3)."""
 
     target: Tensor
     prediction: Tensor | None
@@ -187,7 +187,7 @@ class PriorTrainer:
         first = self._coded(model, weights, Frames(target, None, octaves, torch.cat((batch.single_rows, batch.rows))))
         self._note("intra", first, slice(None))
         loss = 2 * _relative(first)
-        before = Reference.of(_shown(first.pictures[number:]))
+        before = Reference(_shown(first.pictures[number:]))
         with torch.no_grad():
             prediction = predict([before], [batch.after_before])
         frames = Frames(batch.after, prediction, octaves_after, batch.rows)
@@ -197,7 +197,7 @@ class PriorTrainer:
         if waiting:
             self._note("two", coded, slice(number, None))
         loss = loss + (2 if waiting else 1) * _relative(coded)
-        after = Reference.of(_shown(coded.pictures[:number]))
+        after = Reference(_shown(coded.pictures[:number]))
         with torch.no_grad():
             prediction = predict([before, after], [batch.between_before, batch.between_after])
         self._between = Frames(batch.between, prediction, batch.octaves, batch.rows)
@@ -220,7 +220,7 @@ class PriorTrainer:
         values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
         meter = TrainingRate(values, self._generator, self._laws)
         pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)
-        found = rgb_error((pictures - frames.target) / 4, frames.rows)
+        found = distortion((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
         return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
 

@@ -93,7 +93,7 @@ def decode_frames(
             moves |= {(place.frame, r): field for r, field in zip(place.references, fields, strict=True)}
             pictures = [to_picture(decoded[reference], video) for reference in place.references]
             prediction = predict(pictures, fields)
-        picture = read_picture(stream, model, weights, grid, prediction, levels, quality)
+        picture = read_picture(stream, model, weights, (video.height, video.width), prediction, levels, quality)
         decoded[place.frame] = to_planes(picture, video)
     stream.finish()
     return [decoded[t] for t in range(count)]

@@ -246,11 +246,6 @@ def take(stream: Stream, cells: Flags, location: Ints, scale: Ints, step: int | 
     return out
 
 
-def even(h: int, w: int) -> Flags:
-    """Where row + column is even."""
-    return (np.arange(h)[:, None] + np.arange(w)) % 2 == 0
-
-
 # Displacements (section 16.9) -----------------------------------------------------------------------------------------
 
 
@@ -306,12 +301,15 @@ def field_law(layer: Layer, d: Ints, known: Flags, guess: Ints | None, stride: i
 # Frames (section 16.10) -----------------------------------------------------------------------------------------------
 
 
-def read_latents(stream: Stream, layer: Layer, level: int, channels: int, trunk: Ints, step: int) -> Ints:
-    """y of a level, (C, h, w)."""
+def read_latents(
+    stream: Stream, layer: Layer, level: int, channels: int, trunk: Ints, step: int, size: tuple[int, int]
+) -> Ints:
+    """y of a level, (C, h, w). size: height and width of the video."""
     base = layer(f"base{level}", trunk)
-    first = even(*trunk.shape[1:])
+    i, j = np.arange(trunk.shape[1])[:, None], np.arange(trunk.shape[2])
+    inside = (i * 2**level < size[0]) & (j * 2**level < size[1])
     y = np.zeros((channels, *trunk.shape[1:]), np.int64)
-    for head, cells in (("first", first), ("second", ~first)):
+    for head, cells in (("first", inside & ((i + j) % 2 == 0)), ("second", inside & ((i + j) % 2 == 1))):
         near = base if head == "first" else base + layer(f"near{level}", y)
         z = layer(f"{head}{level}", leak(layer(f"mid{level}", leak(near))))
         y = y + np.clip(step * take(stream, cells, z[:channels], z[channels:], step), -4095, 4095)
@@ -322,18 +320,18 @@ def read_picture(
     stream: Stream,
     model: Mc,
     weights: Weights,
-    grid: tuple[int, int],
+    size: tuple[int, int],
     prediction: Ints | None,
     levels: set[int],
     quality: int,
 ) -> Ints:
-    """(6, 8 R, 8 C); prediction: None with INTRA. levels: those that are coded."""
+    """(6, 8 R, 8 C); size: height and width of the video; prediction: None with INTRA. levels: those that are coded."""
     network = "intra" if prediction is None else "inter"
     layer = layer_of(weights, network)
     start = weights[f"{network}.start"][quality][:, None, None]
     senses: dict[int, Ints] = {}
     if prediction is None:
-        trunk = bound(np.broadcast_to(start, (model.width, *grid)))
+        trunk = bound(np.broadcast_to(start, (model.width, -(-size[0] // 16), -(-size[1] // 16))))
     else:
         senses[2] = leak(layer("sense2", prediction))
         senses[3] = leak(layer("sense3", senses[2]))
@@ -343,7 +341,7 @@ def read_picture(
             trunk = leak(trunk + senses.get(level, 0))
         if level in levels:
             step = int(weights[f"{network}.steps"][4 - level, quality])
-            y = read_latents(stream, layer, level, channels, trunk, step)
+            y = read_latents(stream, layer, level, channels, trunk, step, size)
         else:
             y = np.zeros((channels, *trunk.shape[1:]), np.int64)
         trunk = leak(trunk + layer(f"latent{level}", y))
