@@ -9,7 +9,7 @@ from nvcodec.media.source import open_source
 from nvcodec.video import VideoInfo
 
 CLIP = Path(__file__).parent / "data/bunny_320x180.mp4"
-TINY = "nvcodec:ultrafast,width=8,steps_first=4,steps_next=2,group=4"
+TINY = "nvcodec:ultrafast,model=nirvana,width=8,steps_first=4,steps_next=2,group=4"
 
 
 def write_y4m(path, frames):

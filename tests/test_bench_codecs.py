@@ -122,6 +122,18 @@ def test_our_settings_reach_the_encoder(source, tmp_path):
     assert (settings["lam"], settings["conv"], settings["threads"], settings["bpp"]) == (0.001, "float", 1, None)
 
 
+def test_our_default_is_the_encoders(source, tmp_path):
+    """The same codec whether the model is named or not; label and row name it."""
+    codec = parse("nvcodec:ultrafast,steps_first=1,steps_next=1")
+    assert codec.label == "nvcodec ultrafast model=mc steps_first=1 steps_next=1"
+    assert parse("nvcodec:fast").label == parse("nvcodec:fast,model=mc").label == "nvcodec fast model=mc"
+    task, stream = encode(codec, source, tmp_path, ("quality", 0.01), intra_period=16)
+    assert stream.extra["model"] == stream.extra["settings"]["model"] == "mc"
+    assert [group["random_access"] for group in stream.groups] == [True, True]
+    frames, report = decode(codec, task, tmp_path)
+    assert len(frames) == FRAMES and report["checks"] == {"exact": 2, "close": 0, "wrong": 0}
+
+
 def test_our_windows_are_part_of_their_first_group(source, tmp_path):
     task, stream = encode(parse(TINY + ",share=0.5,inherit=previous,min_window=0.16"), source, tmp_path)
     sizes = {
@@ -174,6 +186,9 @@ def test_a_worker_that_imports_torch_would_charge_it_to_others(source, tmp_path)
         ("nvcodec:quick", "no preset 'quick'"),
         ("nvcodec:fast,colour=red", "nvcodec has no option colour; it has model, patch"),
         ("nvcodec:fast,bpp=1", "no option bpp"),
+        ("nvcodec:fast,model=nerf", "no model 'nerf'"),
+        ("nvcodec:fast,width=64", "mc, the default for this video, has no option --width; choose --model nirvana"),
+        ("nvcodec:fast,model=nerv,patch=8", "nerv has no option --patch; choose --model nirvana for it"),
         ("nvcodec:fast,width=wide", "width=wide is not a number"),
         ("nvcodec:fast,width=0", "--width 0 is not in"),
         ("nvcodec:fast,monolithic=yes", "monolithic=yes is not a number"),

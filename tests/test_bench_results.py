@@ -41,6 +41,34 @@ def test_rows_survive_and_name_their_provenance(tmp_path):
     assert again.find("x264 0.2") is None
 
 
+def test_ours_name_their_model(tmp_path):
+    """Also rows from when another model was the default: labels, keys, BD-rates and commands say what was measured."""
+    path = tmp_path / "r.json"
+    first = {**FIRST, "command": "nvc bench a.mp4 -c nvcodec:fast -c nvcodec:fast,width=8 -c x264 -o r.json"}
+    results = Results(path, first, None)
+    for options, label in (({}, "nvcodec fast"), ({"width": "8"}, "nvcodec fast width=8")):
+        ours = {**row(label, 0.1, 30.0), "key": f"a.mp4 | {label} | bpp 0.1", "model": "nirvana"}
+        results.add({**ours, "codec": {"name": "nvcodec", "preset": "fast", "options": options, "label": label}})
+    results.add(row("x264", 0.1, 29.0))
+    found = load(path)
+    assert [(r["codec"]["label"], r["key"]) for r in found["rows"]] == [
+        ("nvcodec fast model=nirvana", "a.mp4 | nvcodec fast model=nirvana | bpp 0.1"),
+        ("nvcodec fast model=nirvana width=8", "a.mp4 | nvcodec fast model=nirvana width=8 | bpp 0.1"),
+        ("x264", "x264 0.1"),
+    ]
+    assert found["rows"][1]["codec"]["options"] == {"model": "nirvana", "width": "8"}
+    assert {rates["test"] for rates in found["bd"]} == {r["codec"]["label"] for r in found["rows"][:2]}
+    words = "nvc bench a.mp4 -c nvcodec:fast,model=nirvana -c nvcodec:fast,model=nirvana,width=8 -c x264 -o r.json"
+    assert found["provenance"] == [{**first, "command": words}]
+    again = Results(path, SECOND, None)
+    now = {**row("nvcodec fast model=mc", 0.1, 34.0), "key": "a.mp4 | nvcodec fast model=mc | bpp 0.1", "model": "mc"}
+    codec = {"name": "nvcodec", "preset": "fast", "options": {"model": "mc"}, "label": "nvcodec fast model=mc"}
+    again.add({**now, "codec": codec})
+    found = load(path)
+    assert [r["codec"]["options"].get("model") for r in found["rows"]] == ["nirvana", "nirvana", None, "mc"]
+    assert found["provenance"][1] == SECOND
+
+
 def test_a_command_that_measured_nothing_leaves_no_provenance(tmp_path):
     path = tmp_path / "r.json"
     Results(path, FIRST, None).add(row("x264", 0.1, 29.0))

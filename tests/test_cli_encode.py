@@ -131,7 +131,7 @@ def test_encode_prints_plan_groups_notes_and_a_summary(run, encoder):
     assert any(line.startswith("group 0 (random access): frames 0..1, 31.50 dB") for line in lines)
     assert "\r" not in err, "the progress line is for terminals"
     for words in (
-        "out.nvc: 7 frames, 1,000 bytes, 2.7600 bpp",
+        "out.nvc: nirvana, 7 frames, 1,000 bytes, 2.7600 bpp",
         "RGB 31.50 dB",
         "U 38.00",
         "symbols 60.0 %",

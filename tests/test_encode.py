@@ -27,9 +27,12 @@ from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 
 BUNNY = Path(__file__).parent / "data" / "bunny_320x180.mp4"
 QUICK = EncodeSettings(
-    preset="ultrafast", lam=1e-4, width=10, group=3, patch=8, channels=4, block_channels=4, steps_first=12,
-    steps_next=6, threads=1,
+    model="nirvana", preset="ultrafast", lam=1e-4, width=10, group=3, patch=8, channels=4, block_channels=4,
+    steps_first=12, steps_next=6, threads=1,
 )  # fmt: skip
+
+
+DEFAULT = dict.fromkeys(("model", "width", "patch", "channels", "block_channels"))
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +128,13 @@ def some_groups(decoder):
     return out
 
 
-def test_a_killed_encode_goes_on(clip, tmp_path):
+@pytest.mark.parametrize("changes", [{}, DEFAULT], ids=["nirvana", "default"])
+def test_a_killed_encode_goes_on(clip, tmp_path, changes):
     """SIGKILL at any moment, here after the first group was reported."""
-    target = tmp_path / "a.nvc"
+    target, how = tmp_path / "a.nvc", settings(steps_next=60, **changes)
     code = (
         "import sys\nfrom nvcodec.encode.encoder import encode\nfrom nvcodec.encode.settings import EncodeSettings\n"
-        f"encode({str(clip)!r}, {str(target)!r}, EncodeSettings(**{dataclasses.asdict(settings(steps_next=60))!r}),"
+        f"encode({str(clip)!r}, {str(target)!r}, EncodeSettings(**{dataclasses.asdict(how)!r}),"
         " observer=lambda e: print(type(e).__name__, flush=True))"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -144,8 +148,8 @@ def test_a_killed_encode_goes_on(clip, tmp_path):
     child.stdout.close()
     with open(tmp_path / "a.nvc.part", "rb") as file:
         assert some_groups(Decoder(file))
-    encode(clip, target, settings(steps_next=60), resume=True)
-    encode(clip, tmp_path / "b.nvc", settings(steps_next=60))
+    encode(clip, target, how, resume=True)
+    encode(clip, tmp_path / "b.nvc", how)
     assert target.read_bytes() == (tmp_path / "b.nvc").read_bytes()
 
 
@@ -280,9 +284,10 @@ def test_threads_and_range(clip, tmp_path):
     assert report.frames == 4 and [f.pts for f in frames] == wanted
 
 
-def test_stopped_chains_go_on(clip, tmp_path):
+@pytest.mark.parametrize("changes", [{}, DEFAULT], ids=["nirvana", "default"])
+def test_stopped_chains_go_on(clip, tmp_path, changes):
     """The first chain is finished and the second is in its last group when the encode stops."""
-    how = settings(chains=2, jobs=1)
+    how = settings(chains=2, jobs=1, **changes)
     encode(clip, tmp_path / "whole.nvc", how)
 
     def stop(event):
@@ -297,8 +302,9 @@ def test_stopped_chains_go_on(clip, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["part.nvc", "whole.nvc"]
 
 
-def test_chains_on_ray(clip, tmp_path):
+@pytest.mark.parametrize("changes", [{}, DEFAULT], ids=["nirvana", "default"])
+def test_chains_on_ray(clip, tmp_path, changes):
     pytest.importorskip("ray", reason="the ray extra is not installed")
-    encode(clip, tmp_path / "a.nvc", settings(chains=2, jobs=2, engine="ray"))
-    encode(clip, tmp_path / "b.nvc", settings(chains=2, jobs=1))
+    encode(clip, tmp_path / "a.nvc", settings(chains=2, jobs=2, engine="ray", **changes))
+    encode(clip, tmp_path / "b.nvc", settings(chains=2, jobs=1, **changes))
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "b.nvc").read_bytes()

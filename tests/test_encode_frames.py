@@ -25,9 +25,7 @@ from nvcodec.training.frames import lambda_of
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 
 NONE, PREVIOUS = Inheritance.NONE, Inheritance.PREVIOUS
-QUICK = EncodeSettings(
-    model="mc", preset="ultrafast", lam=1 / 256, group=4, steps_first=3, steps_next=2, stop=10, threads=1
-)
+QUICK = EncodeSettings(preset="ultrafast", lam=1 / 256, group=4, steps_first=3, steps_next=2, stop=10, threads=1)
 
 
 def settings(**changes):
@@ -311,8 +309,27 @@ def test_other_pixel_formats_are_refused(tmp_path, chroma):
     with open_sink(tmp_path / "in.y4m", info) as sink:
         sink.write(Frame(tuple(np.zeros(shape, np.uint8) for shape in info.plane_shapes), 0))
     with pytest.raises(UsageError, match=f"mc codes 4:2:0 and gray, not what this is .{chroma.name[1:]}.*--model"):
-        encode(tmp_path / "in.y4m", tmp_path / "a.nvc", QUICK)
+        encode(tmp_path / "in.y4m", tmp_path / "a.nvc", settings(model="mc"))
     assert os.listdir(tmp_path) == ["in.y4m"]
+
+
+@pytest.mark.parametrize(
+    ("chroma", "depth", "model"),
+    [(Chroma.GRAY, 8, "mc"), (Chroma.C420, 10, "mc"), (Chroma.C422, 8, "nirvana"), (Chroma.C444, 10, "nirvana")],
+)
+def test_there_is_a_default_for_every_pixel_format(tmp_path, chroma, depth, model):
+    """Plan, report and file name what was taken."""
+    info = VideoInfo(16, 16, depth, chroma)
+    with open_sink(tmp_path / "in.y4m", info) as sink:
+        sink.write(Frame(tuple(np.full(shape, 99, info.dtype) for shape in info.plane_shapes), 0))
+    events = []
+    report = encode(tmp_path / "in.y4m", tmp_path / "a.nvc", settings(stop=None), observer=events.append)
+    with open(tmp_path / "a.nvc", "rb") as file:
+        reader = Reader(file)
+        assert list(reader.groups())
+        assert [found.name for found in reader.models.values()] == [model]
+    assert events[0].model == report.plan.model == model and "model" not in report.settings, "it was not asked for"
+    assert len(decoded(tmp_path / "a.nvc")) == 1
 
 
 # what it does not have ------------------------------------------------------------------------------------------------
@@ -328,8 +345,9 @@ def test_other_pixel_formats_are_refused(tmp_path, chroma):
 def test_options_that_it_does_not_have(clip, tmp_path, changes):
     group = None if {"chunk", "monolithic"} & set(changes) else 4
     (name,) = changes
-    with pytest.raises(UsageError, match=f"mc has no option --{name.replace('_', '-')}"):
-        encode(clip, tmp_path / "a.nvc", settings(group=group, **changes))
+    for model, who in (("mc", "mc"), (None, "mc, the default for this video,")):
+        with pytest.raises(UsageError, match=f"^{who} has no option --{name.replace('_', '-')}; choose --model "):
+            encode(clip, tmp_path / "a.nvc", settings(model=model, group=group, **changes))
     assert os.listdir(tmp_path) == []
 
 

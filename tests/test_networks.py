@@ -6,14 +6,14 @@ import pytest
 from layout_samples import planned
 
 from nvcodec.bitstream.registry import MODELS
-from nvcodec.encode.networks import NETWORKS, network_named
+from nvcodec.encode.networks import NETWORKS, network_for, network_named
 from nvcodec.encode.plan import FOR_WEIGHTS, build_frame_model, build_model, decide, divide
 from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings
 from nvcodec.errors import UsageError
 from nvcodec.models import priors
 from nvcodec.models.mc import McConfig
 from nvcodec.training.presets import PRESETS
-from nvcodec.video import VideoInfo
+from nvcodec.video import Chroma, VideoInfo
 
 INFO = VideoInfo(320, 180, rate=Fraction(24))
 NAMES = sorted(NETWORKS)
@@ -47,7 +47,7 @@ def test_one_preset_is_that_of_a_paper(name):
 
 def test_the_papers_nirvana():
     network = NETWORKS["nirvana"]
-    decision = decided(EncodeSettings(preset="paper"), 9)
+    decision = decided(EncodeSettings(model="nirvana", preset="paper"), 9)
     assert list(decision.values) == [32, 3, 512, 5, 16, 16, 30, 1] and not decision.sized
     paper = network.training("paper")
     assert (paper.steps_first, paper.steps_next, paper.lam) == (16000, 2000, 1e-4)
@@ -104,7 +104,9 @@ def test_options_that_a_model_does_not_have(name):
         if option in NETWORKS[name].options:
             assert divide(settings, INFO, 9)
         else:
-            with pytest.raises(UsageError, match=f"{name} has no option --{option.replace('_', '-')}"):
+            those = "nirvana" if option != "chunk" else "nerv, hnerv or enerv"
+            words = f"^{name} has no option --{option.replace('_', '-')}; choose --model {those} for it$"
+            with pytest.raises(UsageError, match=words):
                 divide(settings, INFO, 9)
 
 
@@ -127,8 +129,34 @@ def test_options_of_fitted_weights_are_not_of_mc():
     assert tuple(values) == FOR_WEIGHTS
     for option, value in values.items():
         settings = EncodeSettings(model="mc", **{option: value})
-        with pytest.raises(UsageError, match=f"mc has no option --{option}, which is for weights that are fitted"):
+        words = f"^mc has no option --{option}; choose --model nirvana, nerv, hnerv or enerv for it$"
+        with pytest.raises(UsageError, match=words):
             divide(settings, INFO, 9)
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("chroma", Chroma)
+def test_the_default_is_mc_where_it_has_the_pixel_format(chroma, depth):
+    info = VideoInfo(32, 32, depth, chroma)
+    expected = "mc" if chroma in (Chroma.GRAY, Chroma.C420) else "nirvana"
+    assert network_for(None, info).name == expected and network_for("nerv", info).name == "nerv"
+    decision = decided(EncodeSettings(), 20, info)
+    assert decision.network.name == expected
+    build = build_frame_model if expected == "mc" else build_model
+    assert build(EncodeSettings(), decision, info)[1].name == expected
+
+
+def test_options_that_the_default_does_not_have():
+    """The error says that the model was not asked for, and which to ask for."""
+    rgb = VideoInfo(32, 32, chroma=Chroma.C444)
+    for info, asked, words in (
+        (INFO, {"patch": 8}, "mc, the default for this video, has no option --patch; choose --model nirvana for it"),
+        (INFO, {"share": 0.5}, "mc, the .* --share; choose --model nirvana, nerv, hnerv or enerv for it"),
+        (rgb, {"chunk": 1.0}, "nirvana, the .* --chunk; choose --model nerv, hnerv or enerv for it"),
+    ):
+        with pytest.raises(UsageError, match=f"^{words}$"):
+            divide(EncodeSettings(**asked), info, 9)
+    assert divide(EncodeSettings(patch=8), rgb, 9) and divide(EncodeSettings(keyint=2, steps_first=3), INFO, 9)
 
 
 def test_settings_that_say_the_same_twice():
@@ -143,3 +171,4 @@ def test_a_group_that_is_asked_for_does_not_follow_the_length():
     assert decided(EncodeSettings(), 5).group == 5
     with pytest.raises(UsageError, match="at most 64"):
         divide(EncodeSettings(group=65), VideoInfo(3840, 2160), 100)
+    assert decided(EncodeSettings(), 100, VideoInfo(8192, 8192)).group == 8, "that of the model would be too large"

@@ -22,7 +22,7 @@ from nvcodec.video import Frame, VideoInfo
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "tests/data/bunny_320x180.mp4"
 FOLDER = ROOT / "demo"
-PRESET = "fast"
+PRESET = "ultrafast"
 GAIN = 4  # of the difference
 ZOOM = 2
 MARGIN = 12

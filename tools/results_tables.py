@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from nvcodec.bench import results as files
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs/results"
 KINDS = ("symbols", "tables", "steps", "blobs", "groups", "framing")
@@ -18,7 +20,7 @@ Column = tuple[str, Callable[[Row], str]]
 
 def load(name: str) -> dict[str, Any]:
     """One results file."""
-    return dict(json.loads((RESULTS / f"{name}.json").read_text()))
+    return files.load(RESULTS / f"{name}.json")
 
 
 def table(columns: Sequence[Column], rows: Iterable[Row]) -> str:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nvcodec.bench.bd import bd_of_rows
+from nvcodec.bench.codecs.base import Spec
+from nvcodec.bench.series import OURS, get
 from nvcodec.errors import SourceError, TargetError
 from nvcodec.metrics import DEFINITIONS
 
@@ -79,7 +81,7 @@ class Results:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A results file; SourceError for anything else."""
+    """A results file, with the model in the name of every row of ours; SourceError for anything else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -90,7 +92,27 @@ def load(path: Path) -> dict[str, Any]:
         raise SourceError(f"{path}: not a results file of nvc bench")
     if found.get("format") != FORMAT:
         raise SourceError(f"{path}: results of format {found.get('format')}, not {FORMAT}; measure into a new file")
+    _name_models(found)
     return found
+
+
+def _name_models(found: dict[str, Any]) -> None:
+    """Name the model where it is not named: the default changes, and what was measured with it does not."""
+    labels: dict[str, str] = {}
+    for row in found["rows"]:
+        model, options = get(row, "model"), get(row, "codec.options")
+        if get(row, "codec.name") != OURS or model is None or options is None or "model" in options:
+            continue
+        before = Spec(OURS, row["codec"]["preset"], options)
+        after = Spec(OURS, before.preset, {"model": model, **options})
+        labels[before.label] = after.label
+        row["codec"] |= {"options": dict(after.options), "label": after.label}
+        row["key"] = row["key"].replace(f" | {before.label} | ", f" | {after.label} | ")
+        source = found["provenance"][row["provenance"]]
+        words = source["command"].split(" ")
+        source["command"] = " ".join(after.text if word == before.text else word for word in words)
+    for rates in found["bd"]:
+        rates |= {side: labels.get(rates[side], rates[side]) for side in ("anchor", "test")}
 
 
 def to_text(body: dict[str, Any]) -> str:

@@ -141,7 +141,7 @@ def command(
 
     CLIPS are videos or folders of them. Every codec gets the same frames as 8 bit yuv420p; what it writes is decoded
     and verified before anything is timed, and the results get one row after the other, with BD-rates. Codecs: nvcodec
-    (any preset, and every setting of `nvc encode` as an option, such as nvcodec:fast,width=64), x264, x265, svtav1,
+    (any preset, and every setting of `nvc encode` as an option, such as nvcodec:fast,group=8), x264, x265, svtav1,
     vp9, and, through the ffmpeg of imageio-ffmpeg, vvenc and aom; an option of these is one of their encoder's, such as
     x264:slow,tune=psnr.
     """

@@ -28,26 +28,28 @@ HELP = {
     "bpp": "Rate: bits per pixel of the whole file.  [default: 0.3 when no rate is asked for]",
     "psnr": "Rate: the RGB PSNR in dB that every group shall reach, by the fewest bits.",
     "lam": "Rate: the paper's lambda, mean squared error per mean bit per coded integer; mc: per bit per pixel.",
-    "model": "Network.",
+    "model": "Network.  [default: mc for 4:2:0 and gray, nirvana for what mc does not have]",
     "patch": "nirvana: samples on a patch's side, even.",
     "group": "Frames in a group; at most so many where groups end at scene changes.",
     "chunk": "nerv, hnerv, enerv: seconds of a group, at most.  [default: 5]",
-    "width": "Outputs of nirvana's stem, channels of the others' first stage; by default solved from the rate.",
-    "parameters": "Parameters that the network may have, instead of --width.",
+    "width": "nirvana: outputs of the stem; nerv, hnerv, enerv: channels of the first stage; "
+    "by default solved from the rate.",
+    "parameters": "All but mc: parameters that the network may have, instead of --width.",
     "depth": "nirvana: layers of the stem.",
     "channels": "nirvana: channels of the feature volume, even.",
     "block_channels": "nirvana: channels of the last block.",
     "conv": "nirvana: convolution parameters quantised, or float as in the paper.",
     "steps_first": "Iterations of a random-access group; mc: of a frame that starts anew.",
     "steps_next": "Iterations of the other groups; mc: of a frame that is predicted, those between two others fewer.",
-    "prune": "Part of the weights that training makes zero.",
-    "share": "Part of the parameters that the groups of a window have in common; 0 for windows that share nothing.",
+    "prune": "All but mc: part of the weights that training makes zero.",
+    "share": "All but mc: part of the parameters that the groups of a window have in common; "
+    "0 for windows that share nothing.",
     "mask": "The score by which shared parameters are chosen.",
     "share_training": "How a window is trained: shared parameters move in each group's turn; "
     "once for all, as the paper has it; or groups come one after the other, and what they share stays.",
     "inherit": "What of a group is not shared is coded against the group before, or not.  "
     "[default: none with --share, else previous]",
-    "monolithic": "One group for the whole video.",
+    "monolithic": "All but mc: one group for the whole video.",
     "scene_threshold": "The least score of a scene change; windows and chunks end there.",
     "min_window": "Seconds of the shortest window.  [default: 2, at most half of the longest]",
     "max_window": "Groups of the longest window; 0 for no limit.",
@@ -66,7 +68,9 @@ CHOICES = {
     "device": ("auto", "cpu", "cuda"),
 }
 # None does not mean: what the preset says
-OWN_DEFAULT = ("bpp", "psnr", "lam", "chunk", "width", "parameters", "share", "inherit", "min_window", "threads")
+OWN_DEFAULT = (
+    "bpp", "psnr", "lam", "model", "chunk", "width", "parameters", "share", "inherit", "min_window", "threads",
+)  # fmt: skip
 EVENTS = {Scan: "scan", Plan: "plan", Progress: "progress", GroupReport: "group", EncodeReport: "report"}
 SUMMARIES = "\n".join(f"  {name:10} {summary}" for name, summary in PRESETS.items())
 
@@ -254,7 +258,8 @@ def _print_summary(report: EncodeReport) -> None:
     names = "GBR" if api.info(report.target).video.matrix == 0 else "YUV"
     planes = ", ".join(f"{name} {decibels(value)}" for name, value in zip(names, report.psnr_planes, strict=False))
     lines = (
-        f"{report.target}: {count(report.frames, 'frame')}, {count(report.bytes, 'byte')}, {report.bpp:.4f} bpp",
+        f"{report.target}: {report.plan.model}, {count(report.frames, 'frame')}, {count(report.bytes, 'byte')}, "
+        f"{report.bpp:.4f} bpp",
         f"  PSNR   RGB {decibels(report.psnr)} dB; {planes} dB (means over frames)",
         f"  bytes  {shares(report.bytes_by_kind)}",
         f"  time   {duration(report.seconds)}, {report.pixels_per_second / 1000:.1f} kpx/s",

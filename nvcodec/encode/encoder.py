@@ -232,7 +232,7 @@ class _Run:
             frames=decision.frames,
             groups=decision.groups,
             windows=decision.census.windows if decision.layout else None,
-            model=self.settings.model,
+            model=decision.network.name,
             config=decision.config,
             parameters=decision.size.total,
             steps_first=decision.steps_first,

@@ -109,7 +109,7 @@ def division(settings: EncodeSettings, info: VideoInfo, group: int | None, frame
         raise UsageError(f"--group {asked}: at {info.width}x{info.height} it is at most {most}")
     windows = settings.share is not None
     if group is not None and not windows:
-        length = asked or (group if frames is None else min(group, frames))
+        length = asked or min(group, most, most if frames is None else frames)
         return Division(length, None, False, settings.scene_threshold)
     rule = rule_for(
         info,

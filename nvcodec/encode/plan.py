@@ -9,7 +9,7 @@ from nvcodec.bitstream import chunks
 from nvcodec.bitstream.records import ModelRecord, TensorSpec, VideoRecord
 from nvcodec.bitstream.registry import Exactness, Origin, TensorKind, model_named
 from nvcodec.encode.layout import Division, Layout, census, division
-from nvcodec.encode.networks import network_named
+from nvcodec.encode.networks import NETWORKS, network_for
 from nvcodec.encode.networks.base import Network
 from nvcodec.encode.networks.mc import PRIOR
 from nvcodec.encode.settings import NETWORK_OPTIONS, EncodeSettings, flag
@@ -148,8 +148,8 @@ def divide(settings: EncodeSettings, info: VideoInfo, source_frames: int | None)
     UsageError for settings that make no division, or that need a length that is unknown.
     """
     check_preset(settings.preset)
-    network = network_named(settings.model)
-    _check_options(network, settings)
+    network = network_for(settings.model, info)
+    check_options(network, settings)
     stop = settings.stop
     if source_frames is not None:
         stop = source_frames if stop is None else min(stop, source_frames)
@@ -168,7 +168,7 @@ def decide(
 
     UsageError for settings that make no network.
     """
-    network = network_named(settings.model)
+    network = network_for(settings.model, info)
     training = network.training(settings.preset)
     group = settings.group or (how.group if layout is None else layout.longest)
     counted = census(settings, layout, how)
@@ -221,21 +221,24 @@ def decide(
     )
 
 
-def _check_options(network: Network, settings: EncodeSettings) -> None:
-    """UsageError for a setting that the network does not have."""
-    for name in NETWORK_OPTIONS:
-        if getattr(settings, name) is not None and name not in network.options:
-            have = ", ".join(flag(n) for n in NETWORK_OPTIONS if n in network.options) or "none such"
-            raise UsageError(f"{network.name} has no option {flag(name)}; of its own it has {have}")
-    if network.frames:
-        for name in FOR_WEIGHTS:
-            if getattr(settings, name) != getattr(EncodeSettings, name):
-                raise UsageError(f"{network.name} has no option {flag(name)}, which is for weights that are fitted")
+def check_options(network: Network, settings: EncodeSettings) -> None:
+    """UsageError for a setting that the network does not have. It names those that have it."""
+    for name in (*NETWORK_OPTIONS, *FOR_WEIGHTS):
+        if getattr(settings, name) != getattr(EncodeSettings, name) and not _has(network, name):
+            *others, last = (other for other in NETWORKS if _has(NETWORKS[other], name))
+            who = network.name if settings.model else f"{network.name}, the default for this video,"
+            have = f"{', '.join(others)} or {last}" if others else last
+            raise UsageError(f"{who} has no option {flag(name)}; choose --model {have} for it")
+
+
+def _has(network: Network, option: str) -> bool:
+    """Whether a network has an option that some do not have."""
+    return option in network.options if option in NETWORK_OPTIONS else not network.frames
 
 
 def build_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -> tuple[Backbone, ModelRecord]:
     """The network and its record."""
-    entry = model_named(settings.model)
+    entry = model_named(decision.network.name)
     values = decision.values
     model = create(entry.name, values, info.height, info.width)
     origin = Origin.ZERO if settings.prune else Origin.RANDOM
@@ -244,7 +247,7 @@ def build_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -
 
 def build_frame_model(settings: EncodeSettings, decision: Decision, info: VideoInfo) -> tuple[Mc, ModelRecord]:
     """The same of a model of coded frames."""
-    entry = model_named(settings.model)
+    entry = model_named(decision.network.name)
     model = Mc(McConfig(*decision.values), info.height, info.width)
     return model, ModelRecord(
         0, entry.id, settings.seed, decision.values, (), Exactness.EXACT, Origin.PRIOR, prior=PRIOR

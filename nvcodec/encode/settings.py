@@ -20,16 +20,16 @@ class EncodeSettings:
         lam: lambda of the paper's Eq. 2, mean squared error (of RGB in [0, 1]) per mean bit per coded integer; of
             mc, per bit per pixel.
     Speed: preset, one of training.presets.PRESETS.
-    Network: model; group, frames of a group, or chunk, their seconds, for models whose groups are chunks; width, or
-        parameters, how many the network may have; and of some models patch, depth, channels, block_channels and conv,
-        'quantised' or 'float'.
+    Network: model, None for mc where the video is 4:2:0 or gray and nirvana where it is not; group, frames of a group,
+        or chunk, their seconds, for models whose groups are chunks; of all but mc width, or parameters, how many the
+        network may have; and of some models patch, depth, channels, block_channels and conv, 'quantised' or 'float'.
     Training: steps_first, steps_next, iterations of a random-access group and of the others; prune, part of the weights
-        that training makes zero.
-    Sharing (NerVast): share, the part kappa of the parameters that groups of a window have in common, 0 for windows
-        whose groups have nothing in common; mask, the score by which it is chosen (training.sharing); share_training,
-        'turns', shared parameters move with each group, 'joint', once for all (Algorithm 1), or 'sequential', where the
-        first group of a window is trained and what it shares then stays; inherit,
-        what the rest of a group is coded against: 'previous' or 'none'; monolithic, one group for the whole video.
+        that training makes zero, of all but mc.
+    Sharing (NerVast), of all but mc: share, the part kappa of the parameters that groups of a window have in common, 0
+        for windows whose groups have nothing in common; mask, the score by which it is chosen (training.sharing);
+        share_training, 'turns', shared parameters move with each group, 'joint', once for all (Algorithm 1), or
+        'sequential', where the first group of a window is trained and what it shares then stays; monolithic, one group
+        for the whole video. Of all models, inherit: what the rest of a group is coded against, 'previous' or 'none'.
     Windows: scene_threshold, the least score of a scene change; min_window, seconds, and max_window, groups, of a
         window (0: no limit).
     Structure: keyint, groups from one random-access group to the next (0: only each chain's first); chains, disjoint
@@ -43,7 +43,7 @@ class EncodeSettings:
     bpp: float | None = None
     psnr: float | None = None
     lam: float | None = None
-    model: str = "nirvana"
+    model: str | None = None
     patch: int | None = None
     group: int | None = None
     chunk: float | None = None

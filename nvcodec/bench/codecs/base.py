@@ -29,6 +29,11 @@ class Spec:
         """What tables and plots call it."""
         return " ".join([self.name, self.preset, *(f"{key}={value}" for key, value in self.options.items())])
 
+    @property
+    def text(self) -> str:
+        """What a user types."""
+        return ",".join([f"{self.name}:{self.preset}", *(f"{key}={value}" for key, value in self.options.items())])
+
 
 @dataclass(frozen=True)
 class Rate:

@@ -8,17 +8,20 @@ from typing import Any
 import nvcodec
 from nvcodec.bench import worker
 from nvcodec.bench.codecs.base import Codec, Decode, Encode, Job, Scale, Spec, StreamInfo, check_preset
-from nvcodec.encode.networks import network_named
+from nvcodec.encode.networks import network_for
+from nvcodec.encode.plan import check_options
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import UsageError
 from nvcodec.training.presets import PRESETS
+from nvcodec.video import VideoInfo
 
 _NOT_OPTIONS = ("preset", "bpp", "psnr", "lam", "keyint", "start", "stop", "threads", "seed")  # the harness sets them
 OPTIONS = {field.name: field for field in dataclasses.fields(EncodeSettings) if field.name not in _NOT_OPTIONS}
+SOURCE = VideoInfo(2, 2)  # 8 bit yuv420p, as every clip of a benchmark; no size matters here
 
 
 class OwnCodec(Codec):
-    """`nvcodec`; its own quality scale is the paper's lambda."""
+    """`nvcodec`; its own quality scale is the paper's lambda. The label names the model, the default one too."""
 
     kinds = ("bpp", "psnr", "quality")
     neural = True
@@ -26,10 +29,14 @@ class OwnCodec(Codec):
     scale = Scale("lambda", 0.0, 1.0, 0.0)
 
     def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
         check_preset(spec, tuple(PRESETS))
-        self._options: dict[str, Any] = {name: _value(name, text) for name, text in spec.options.items()}
-        EncodeSettings(preset=spec.preset, **self._options)  # wrong values are told here, before any work
+        options: dict[str, Any] = {name: _value(name, text) for name, text in spec.options.items()}
+        settings = EncodeSettings(preset=spec.preset, **options)  # wrong values are told here, before any work
+        self._network = network_for(settings.model, SOURCE)
+        check_options(self._network, settings)
+        named = {} if settings.model else {"model": self._network.name}
+        self._options = named | options
+        super().__init__(dataclasses.replace(spec, options={**named, **spec.options}))
 
     def missing(self) -> str | None:
         return None
@@ -43,8 +50,7 @@ class OwnCodec(Codec):
         """Of the encoder."""
         keyint = 0
         if task.intra_period:
-            group = self._options.get("group")
-            group = group or network_named(self._options.get("model", "nirvana")).group(self.spec.preset)
+            group = self._options.get("group") or self._network.group(self.spec.preset)
             if group is None:
                 raise UsageError(f"{self.label}: an intra period needs the option group=")
             keyint, rest = divmod(task.intra_period, group)

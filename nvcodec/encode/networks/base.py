@@ -34,6 +34,9 @@ class Network(Protocol):
     def costs(self) -> BitCosts:
         """Expected bits per parameter, measured."""
 
+    def codes(self, info: VideoInfo) -> bool:
+        """Whether it has the pixel format of a video."""
+
     def training(self, preset: str) -> Training:
         """How it is trained under a preset."""
 

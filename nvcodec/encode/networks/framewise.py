@@ -47,6 +47,10 @@ class FrameWiseNetwork:
     least_width: int = 1
     frames: bool = False
 
+    def codes(self, info: VideoInfo) -> bool:
+        """Every one."""
+        return True
+
     def training(self, preset: str) -> Training:
         """How it is trained under a preset."""
         training = PRESETS[preset]

@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("07dea41510938e60")
+PRIOR = bytes.fromhex("45a3c4d80afc4799")
 GROUP = 16
 WIDTH = McConfig().width
 
@@ -33,6 +33,10 @@ class McNetwork:
     least_width = WIDTH
     costs = BitCosts(fresh=0, moving=0, settled=0, mask=0)  # all weights are those of the prior
 
+    def codes(self, info: VideoInfo) -> bool:
+        """4:2:0 and gray."""
+        return info.chroma in (Chroma.GRAY, Chroma.C420)
+
     def training(self, preset: str) -> Training:
         """How it is trained under a preset."""
         return PRESETS[preset]
@@ -47,7 +51,7 @@ class McNetwork:
 
     def values(self, settings: EncodeSettings, info: VideoInfo, group: int, width: int) -> tuple[int, ...]:
         """The configuration in wire order. UsageError for a pixel format that it does not have."""
-        if info.chroma not in (Chroma.GRAY, Chroma.C420):
+        if not self.codes(info):
             raise UsageError(
                 f"mc codes 4:2:0 and gray, not what this is ({info.chroma.name[1:]}); choose another --model"
             )

@@ -52,6 +52,10 @@ class NirvanaNetwork:
     least_width = 4
     costs = BitCosts()
 
+    def codes(self, info: VideoInfo) -> bool:
+        """Every one."""
+        return True
+
     def training(self, preset: str) -> Training:
         """How it is trained under a preset."""
         return PRESETS[preset][1]
