@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from nvcodec.bitstream.container import Reader
+from nvcodec.bitstream.frames import FramesSection
+from nvcodec.bitstream.group_records import GroupRecord
 from nvcodec.bitstream.records import ModelRecord
-from nvcodec.bitstream.registry import Inheritance
+from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.decode.pictures import Planes
 from nvcodec.decode.state import initial_state
@@ -28,10 +32,8 @@ from nvcodec.video import Frame, VideoInfo
 
 TIMED_FRAMES, TIMED_STEPS = 3, 2
 TRIES = 6  # of a group to reach a PSNR
-TRIALS = 3  # of the first group to come near a rate
-MISS = 0.08  # of all bits that are left: what the first group may be off its share
-GUESSES = 3  # encodes without fitting that tell the first quality
-FITTED = 0.8  # of their bits that fitting leaves, about
+TRIALS = 3  # of a group to come near a rate
+FITTED = 0.97  # of the bits of latents that fitting leaves, about
 
 
 Fitted = Callable[[int], EncodedFrames]
@@ -60,19 +62,22 @@ class FrameChainEncoder:
 
     def encode(self, units: Iterator[list[Sequence[Frame]]], output: Output, observer: Observer) -> None:
         """Encode to `output`, from where it stands. units: the frames of each group, from the first one on."""
-        control, carried = self._control(output), self._resumed(output)
+        overhead = output.writer.bytes_written - sum(row.size for row in output.reports)
+        control = QualityControl(self._decision, self._info.width * self._info.height, self._settings.lam, overhead)
+        carried = self._resumed(output)
         pace = Pace(self._info, self._decision, output.writer.frames, observer)
-        done = output.writer.groups
+        written = _intra_frames_written(output)
         for number, (frames,) in enumerate(units):
-            if number < done:
+            if number == 0 and self._decision.bpp is not None:
+                guess(self._size, frames, control)
+            if number < len(written):
+                control.account(output.reports[number], written[number])
                 continue
             (inheritance,) = kinds(self._settings, 1, number)
             place = Place(number, 0, 0, output.writer.frames, inheritance)
-            encoded, quality = self._group(
-                frames, place, None if place.random_access else carried, control, pace, output
-            )
+            encoded = self._group(frames, place, None if place.random_access else carried, control, pace, output)
             output.write(encoded.record, encoded.report)
-            control.account(encoded.report.size, len(frames), place.random_access, quality)
+            control.account(encoded.report, intra_frames(encoded.record))
             carried = encoded.last
             observer(encoded.report)
 
@@ -115,35 +120,17 @@ class FrameChainEncoder:
         control: QualityControl,
         pace: Pace,
         output: Output,
-    ) -> tuple[EncodedFrames, int]:
-        """A group, at the quality that the rate allows or the PSNR asks for, and that quality."""
+    ) -> EncodedFrames:
+        """A group, at the quality that the rate allows or the PSNR asks for."""
 
         def fitted(quality: int) -> EncodedFrames:
             return self._fitted(frames, place, carried, quality, pace, output)
 
         if self._settings.psnr is not None:
-            return _to_psnr(fitted, control.quality(), self._settings.psnr)
-        if not control.asks:
-            quality = control.quality()
-            return fitted(quality), quality
-        self._guess(frames, place, carried, control)
-        return self._to_share(fitted, frames, place.random_access, control)
-
-    def _to_share(
-        self, fitted: Fitted, frames: Sequence[Frame], fresh: bool, control: QualityControl
-    ) -> tuple[EncodedFrames, int]:
-        """The first group, near its share of the rate: in short files no other could make up for it."""
-        quality = control.quality()
-        tried: dict[int, tuple[float, EncodedFrames]] = {}
-        while quality not in tried and len(tried) < TRIALS:
-            encoded = fitted(quality)
-            bits = 8.0 * encoded.report.size
-            tried[quality] = control.missed(bits, len(frames), fresh), encoded
-            if tried[quality][0] > MISS:
-                control.learn(bits, len(frames), fresh, quality)
-                quality = control.quality()
-        best = min(tried, key=lambda q: tried[q][0])
-        return tried[best][1], best
+            return to_psnr(fitted, control.quality(), self._settings.psnr)
+        if self._decision.bpp is not None:
+            return to_rate(fitted, control)
+        return fitted(control.quality())
 
     def _fitted(
         self, frames: Sequence[Frame], place: Place, carried: Planes | None, quality: int, pace: Pace, output: Output
@@ -155,21 +142,9 @@ class FrameChainEncoder:
             frames, place, carried, quality, self._effort, seed, lambda done, mse: watch(done - 1, mse, 0.0)
         )
 
-    def _guess(self, frames: Sequence[Frame], place: Place, carried: Planes | None, control: QualityControl) -> None:
-        """What the first group costs, from its latents before they are fitted."""
-        quality = round(quality_of(None))
-        for _ in range(GUESSES):
-            size = self._groups.size(frames, place, carried, quality)
-            control.learn(8.0 * size * FITTED, len(frames), place.random_access, quality)
-            quality = control.quality()
-
-    def _control(self, output: Output) -> QualityControl:
-        """As it was after the groups that are already there."""
-        overhead = output.writer.bytes_written - sum(row.size for row in output.reports)
-        control = QualityControl(self._decision, self._info.width * self._info.height, self._settings.lam, overhead)
-        for row in output.reports:
-            control.account(row.size, row.frames, row.random_access, round(quality_of(row.lam)))
-        return control
+    def _size(self, frames: Sequence[Frame], quality: int) -> int:
+        """Bytes of a random-access group that is not fitted."""
+        return self._groups.size(frames, Place(0, 0, 0, 0, Inheritance.NONE), None, quality)
 
     def _resumed(self, output: Output) -> Planes | None:
         """The last frame of the groups that are already there, decoded from the last random-access one on."""
@@ -183,7 +158,31 @@ class FrameChainEncoder:
         return found.frames[-1].planes
 
 
-def _to_psnr(fitted: Fitted, quality: int, psnr: float) -> tuple[EncodedFrames, int]:
+def guess(size: Callable[[Sequence[Frame], int], int], frames: Sequence[Frame], control: QualityControl) -> None:
+    """Tell what the first group costs before it is fitted: once all of it, else its intra frame, which takes no time.
+
+    size: bytes of a random-access group of some frames at a quality, not fitted.
+    """
+    quality = round(quality_of(None))
+    for some in (frames[:1], frames[:1], frames, frames[:1]):
+        intra, whole = (8.0 * FITTED * size(part, quality) for part in (frames[:1], some))
+        control.guess(quality, intra, (whole - intra) / (len(some) - 1) if len(some) > 1 else None)
+        quality = control.quality()
+
+
+def to_rate(fitted: Fitted, control: QualityControl) -> EncodedFrames:
+    """A group with which the file can come near its rate."""
+    quality = control.quality()
+    tried: dict[int, tuple[float, EncodedFrames]] = {}
+    while quality not in tried and len(tried) < TRIALS:
+        encoded = fitted(quality)
+        off, better = control.better(encoded.report, intra_frames(encoded.record))
+        tried[quality] = off, encoded
+        quality = better
+    return min(tried.values(), key=lambda one: one[0])[1]
+
+
+def to_psnr(fitted: Fitted, quality: int, psnr: float) -> EncodedFrames:
     """A group at the coarsest quality with that PSNR, or the finest tried; `quality` is tried first."""
     tried: dict[int, EncodedFrames] = {}
     wanted: int | None = quality
@@ -191,5 +190,18 @@ def _to_psnr(fitted: Fitted, quality: int, psnr: float) -> tuple[EncodedFrames, 
         tried[wanted] = fitted(wanted)
         wanted = next_quality({q: encoded.report.psnr for q, encoded in tried.items()}, psnr)
     reached = [q for q, encoded in tried.items() if encoded.report.psnr >= psnr]
-    best = max(reached) if reached else min(tried)
-    return tried[best], best
+    return tried[max(reached) if reached else min(tried)]
+
+
+def intra_frames(record: GroupRecord) -> int:
+    """How many of a group's frames are coded on their own."""
+    section = FramesSection.unpack(record.section(SectionKind.FRAMES), record.frame_count)
+    return sum(frame.intra for frame in section.frames)
+
+
+def _intra_frames_written(output: Output) -> list[int]:
+    """Those of each of the groups that are already there."""
+    if not output.reports:
+        return []
+    with open(output.path, "rb") as file:
+        return [intra_frames(record) for record in itertools.islice(Reader(file).groups(), len(output.reports))]
