@@ -1,6 +1,7 @@
 """Whole encodes with coded frames, of small real excerpts: the file decodes exactly, and is what the report says."""
 
 import dataclasses
+import itertools
 import os
 from fractions import Fraction
 
@@ -10,12 +11,13 @@ from clip_samples import BUNNY, CITY, SHOTS, write_clip
 from encode_samples import assert_same_psnr, decoded, shape
 
 from nvcodec.bitstream.container import Reader
-from nvcodec.bitstream.frames import FramesSection
+from nvcodec.bitstream.frames import QUALITIES, FramesSection, quality_of_depth
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind
 from nvcodec.decode import frames as decoding
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode import frame_chain, plan
 from nvcodec.encode.encoder import encode
+from nvcodec.encode.frame_group import offsets_of
 from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import FeatureError, SelfCheckError, TruncatedError, UsageError
@@ -372,3 +374,10 @@ def test_a_frame_after_a_cut_starts_anew(cut, tmp_path):
     coded = FramesSection.unpack(group.section(SectionKind.FRAMES), 8).frames
     assert [frame.intra for frame in coded] == [True, cut] + [False] * 6
     assert len(decoded(tmp_path / "a.nvc")) == 8
+
+
+def test_qualities_of_all_depths_grow_with_that_of_the_first():
+    found = [[quality_of_depth(q, offsets_of(q), depth) for depth in range(7)] for q in range(QUALITIES)]
+    assert all(later >= one for a, b in itertools.pairwise(found) for one, later in zip(a, b, strict=True))
+    assert all(list(row) == sorted(row) for row in found)
+    assert found[0][:3] == [0, 18, 22] and found[44][:3] == [44, 70, 74] and found[28][1] == 28 + 22
