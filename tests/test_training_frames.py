@@ -130,6 +130,29 @@ def test_what_is_found_are_integers(trainer, pictures):
     assert all(torch.equal(v, v.round()) and not v.requires_grad for v in named.values())
 
 
+@pytest.mark.parametrize("steps", [0, 5])
+def test_levels_that_do_not_pay_are_left_out(trainer, pictures, steps):
+    """Of each frame by itself; whatever is left out makes it cheaper."""
+    how, quality = FrameSettings(steps=steps, lam=training.lambda_of(70)), 70
+    near, far = (Task(pictures[3], [Reference(pictures[n])]) for n in (3, 0))
+    still, moved = trainer.fit([near, far], quality, how, nothing)
+    assert not any(bool(v.any()) for v in still.latents.values()), "it is its reference"
+    fine = trainer.fit([near, far], 0, FrameSettings(steps=steps, lam=training.lambda_of(0)), nothing)[1]
+    assert all(bool(v.any()) for v in fine.latents.values())
+    work = trainer._start([far], quality, how.lam)
+    left = replace(work, values={level: v.clone() for level, v in moved.latents.items()})
+    if not steps:
+        assert float(trainer._costs(left, how.lam)) <= float(trainer._costs(work, how.lam))
+    for level in range(3):
+        fewer = trainer._costs(left, how.lam, (4, 3, 2)[:level])
+        assert float(trainer._costs(left, how.lam, coded_levels(moved))) <= float(fewer)
+
+
+def coded_levels(latents):
+    """The levels that have a value other than 0."""
+    return [level for level, v in latents.latents.items() if bool(v.any())]
+
+
 def test_same_seed_same_result(trainer, pictures):
     def fitted(seed):
         (latents,) = trainer.fit([Task(pictures[2])], QUALITY, replace(HOW, seed=seed), nothing)

@@ -101,7 +101,8 @@ class FrameTrainer:
     def fit(self, tasks: Sequence[Task], quality: int, settings: FrameSettings, watch: Watch) -> list[FrameLatents]:
         """tasks: frames that all have the same number of references.
 
-        A frame that fitting did not improve stays as the analysis network had it.
+        A frame that fitting did not improve stays as the analysis network had it. Latents of the finest level, of the
+        two finest, or of all, are 0 where the frame is better off without them.
         """
         work = self._start(tasks, quality, settings.lam)
         if settings.steps:
@@ -110,6 +111,7 @@ class FrameTrainer:
             worse = self._costs(work, settings.lam) > self._costs(before, settings.lam)
             for level, values in work.values.items():
                 values[worse] = before.values[level][worse]
+        self._leave_out(work, settings.lam)
         return [
             FrameLatents({level: _whole(v[n : n + 1]) for level, v in work.values.items()}, work.fields[n])
             for n in range(len(tasks))
@@ -140,16 +142,31 @@ class FrameTrainer:
         self.model.displacements(self.weights, tuple(named), meter.code, EXACT, guess=task.guess)
         return meter.total
 
-    def _coded(self, work: _Work, softness: Softness | None) -> tuple[Tensor, Tensor]:
-        """(distortions, bits) of each frame, (N,), of values rounded softly, or, for None, to integers."""
+    def _leave_out(self, work: _Work, lam: float) -> None:
+        """Make latents 0 where that is cheaper: a frame says of each level whether it is coded."""
+        least = self._costs(work, lam)
+        for coded in range(len(LEVELS) - 1, -1, -1):
+            costs = self._costs(work, lam, LEVELS[:coded])
+            cheaper = costs < least
+            for level in LEVELS[coded:]:
+                work.values[level][cheaper] = 0.0
+            least = torch.minimum(least, costs)
+
+    def _coded(
+        self, work: _Work, softness: Softness | None, levels: Sequence[int] = LEVELS
+    ) -> tuple[Tensor, Tensor]:
+        """(distortions, bits) of each frame, (N,), of values rounded softly, or, for None, to integers.
+
+        levels: those that are coded.
+        """
         meter = RateMeter({f"latent{level}": values for level, values in work.values.items()}, softness)
-        picture = self.model.picture(self.weights, work.tuning, work.prediction, meter.code, SMOOTH)
+        picture = self.model.picture(self.weights, work.tuning, work.prediction, meter.code, SMOOTH, levels)
         return self.distortion(picture, work.target), meter.total + work.moving
 
     @torch.no_grad()
-    def _costs(self, work: _Work, lam: float) -> Tensor:
-        """D / lambda + R of each frame, (N,), of the rounded values."""
-        distortion, rate = self._coded(work, None)
+    def _costs(self, work: _Work, lam: float, levels: Sequence[int] = LEVELS) -> Tensor:
+        """D / lambda + R of each frame, (N,), of the rounded values of the levels that are coded."""
+        distortion, rate = self._coded(work, None, levels)
         return distortion / lam + rate / self.pixels
 
     def _descend(self, work: _Work, settings: FrameSettings, watch: Watch) -> None:
