@@ -19,7 +19,7 @@ from nvcodec.decode.state import apply_network, encode_network, initial_state
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.models import priors
 from nvcodec.models.base import create_frame_model
-from nvcodec.models.hierarchy import CARRIED, coding_order
+from nvcodec.models.hierarchy import CARRIED, coding_order, parts
 from nvcodec.models.mc import QUALITIES, McConfig
 from nvcodec.models.motion import HIGH, LOW
 
@@ -68,14 +68,15 @@ def known(model, rng, spread=4):
 
 
 @torch.no_grad()
-def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS):
+def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS, split=0):
     """(FRAMES section, planes of each frame) of latents at random. headers: of each frame, in coding order."""
     rng = np.random.default_rng(seed)
     shown = {} if reference is None else {CARRIED: reference}
     references = References(lambda frame: to_picture(shown[frame], info, CPU), info)
-    section = FramesSection(QUALITY, offsets, tuple(headers), b"")
+    section = FramesSection(QUALITY, offsets, tuple(headers), (b"",))
     motions, writers = Motions(), []
-    for number, place in enumerate(coding_order(len(headers), reference is not None)):
+    order = coding_order(len(headers), reference is not None)
+    for number, place in enumerate(order):
         header = headers[number]
         writers.append(Writer(known(model, rng)))
         tuning = model.tuning(weights, header.intra, section.quality_of(number, place.depth))
@@ -85,7 +86,9 @@ def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS
             used = [references[frame] for frame in place.references]
             prediction = code_prediction(model, weights, place, used, motions, writers[-1])
         shown[place.frame] = to_planes(model.picture(weights, tuning, prediction, writers[-1], levels=levels), info)
-    return replace(section, stream=stream(writers)), [shown[frame] for frame in range(len(headers))]
+    held = [[writers[number] for number in numbers] for numbers in parts(order, split)]
+    streams = tuple(stream(some) if some else b"" for some in held)
+    return replace(section, streams=streams), [shown[frame] for frame in range(len(headers))]
 
 
 def headers_of(count, carried):

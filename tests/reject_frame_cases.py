@@ -54,9 +54,9 @@ def frames(payload):
     return M.sections(1, FRAMES=payload)
 
 
-def header(flags=INTRA, quality=0, offsets=b"", own=b""):
-    """What stands before the stream of the second group."""
-    return bytes([quality]) + uvarint(len(offsets)) + offsets + bytes([flags]) + own
+def header(flags=INTRA, quality=0, offsets=b"", own=b"", split=0):
+    """What stands before the streams of the second group, or their lengths."""
+    return bytes([quality, split]) + uvarint(len(offsets)) + offsets + bytes([flags]) + own
 
 
 def without_symbols(stream):
@@ -96,6 +96,8 @@ def valid_frames():
     yield without_symbols(EMPTY)
     yield frames(header(INTRA | OWN, own=b"\x5f") + EMPTY)
     yield frames(header(INTRA, 95, bytes(range(240, 256))) + EMPTY)
+    yield frames(header(split=1) + uvarint(len(EMPTY)) + EMPTY)
+    yield frames(header(split=2) + uvarint(len(EMPTY)) + bytes(2) + EMPTY)
     yield frames(header() + uvarint(256) + b"\0" + struct.pack("<I", 2**16) * 256)
     assert one_law()[1] > 0
     yield one_symbol(-MAX_MAGNITUDE)
@@ -153,21 +155,28 @@ def frame_cases():
 
 def payload_cases():
     """(row, bytes): the section FRAMES."""
-    stream = FramesSection.unpack(M.groups[1].section(FRAMES), 1).stream
+    stream = FramesSection.unpack(M.groups[1].section(FRAMES), 1).streams[0]
     for quality in (96, 255):
         yield "F1", frames(header(quality=quality) + EMPTY)
         yield "F1", frames(header(INTRA | OWN, own=bytes([quality])) + EMPTY)
     yield "F2", frames(header(offsets=bytes(17)) + EMPTY)
-    yield "F2", frames(b"\0" + uvarint(2**64 - 1) + b"\1" + EMPTY)
+    yield "F2", frames(b"\0\0" + uvarint(2**64 - 1) + b"\1" + EMPTY)
     for bit in (5, 6, 7):
         yield "F3", frames(header(INTRA | 1 << bit) + EMPTY)
     first = M.groups[0].section(FRAMES)
-    flags = 2 + first[1]
+    flags = 3 + first[2]
     yield "F4", M.sections(0, FRAMES=first[:flags] + bytes([first[flags] & 0xFE]) + first[flags + 1 :])
-    for cut in range(3):
+    for cut in range(4):
         yield "F5", frames(header()[:cut])
-    yield "F5", frames(b"\0\3\1\1")
+    yield "F5", frames(b"\0\0\3\1\1")
+    for length in (len(EMPTY) + 1, 2**64 - 1):
+        yield "F5", frames(header(split=1) + uvarint(length) + EMPTY)
+    yield "F5", frames(header(split=2) + uvarint(len(EMPTY)) + bytes(1))
     yield "F5", frames(header(INTRA | OWN))
+    for split in (3, 255):
+        yield "F13", frames(header(split=split) + EMPTY)
+    yield "F14", frames(header(split=1) + uvarint(len(EMPTY)) + 2 * EMPTY)
+    yield "F14", frames(header(split=2) + uvarint(len(EMPTY)) + bytes([0, 1]) + EMPTY + b"\0")
     for lanes in (0, 257, 2**64 - 1):
         yield "F6", without_symbols(uvarint(lanes) + EMPTY[1:] + bytes(2000))
     for cut in range(len(EMPTY)):

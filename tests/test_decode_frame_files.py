@@ -149,7 +149,7 @@ def test_pixels_that_are_not_the_encoders_are_wrong(whole):
 def test_recovery(whole, number, lost, part):
     """Frames that cannot be decoded, or a network: that group is left out, and those that inherit from it."""
     if part == "frames":
-        data = spoiled(whole, number, other_frames(lambda s: dataclasses.replace(s, stream=s.stream + b"\0")))
+        data = spoiled(whole, number, other_frames(lambda s: dataclasses.replace(s, streams=(s.streams[0] + b"\0",))))
     else:
         data = spoiled(
             whole, number, lambda g: dataclasses.replace(g, sections=(Section(TABLES, b""), *g.sections[-1:]))
@@ -382,7 +382,7 @@ def test_info(whole, prior, tmp_path, capsys):
     path.write_bytes(whole.data)
     assert main(["info", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "format 0.5" in out and f"model 0    mc, class X, prior {prior.hex()}" in out
+    assert "format 0.6" in out and f"model 0    mc, class X, prior {prior.hex()}" in out
     assert "group 9, width 4, half 4, flow 4, coarse 3, middle 2, fine 2" in out
     assert main(["info", "--json", str(path)]) == 0
     found = json.loads(capsys.readouterr().out)

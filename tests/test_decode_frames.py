@@ -70,13 +70,42 @@ def test_round_trip(width, height, depth, chroma):
     assert len({frame[0].tobytes() for frame in planes}) == len(planes)
 
 
-def test_threads_do_not_matter(threads):
+@pytest.mark.parametrize("count, carried", [(3, False), (17, False), (16, True), (9, True)])
+def test_neither_threads_nor_parts_matter(threads, count, carried):
     info = VideoInfo(50, 37)
     model, weights = network(info)
-    section, planes = code_group(model, weights, headers_of(3, False), None, info)
-    for number in (2, 3, 1):
-        threads(number)
-        assert same(decode_frames(model, weights, section.pack(), 3, None, info), planes)
+    reference = picture_of(info) if carried else None
+    whole = None
+    for split in (0, 1, 2):
+        section, planes = code_group(model, weights, headers_of(count, carried), reference, info, split=split)
+        assert section.split == split
+        whole = whole or planes
+        assert same(planes, whole)
+        for number in (2, 3, 1):
+            threads(number)
+            assert same(decode_frames(model, weights, section.pack(), count, reference, info), planes)
+            assert torch.get_num_threads() == number, "as it was"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_damaged_part_is_refused(threads, number):
+    """Whichever it is, and however many threads there are."""
+    threads(number)
+    section, _ = code_group(MODEL, WEIGHTS, headers_of(9, False), None, INFO, split=2)
+    for parts in ([0], [1], [2], [3], [0, 2], [1, 3]):
+        streams = [stream + b"\0" * (part in parts) for part, stream in enumerate(section.streams)]
+        damaged = dataclasses.replace(section, streams=tuple(streams))
+        with pytest.raises(MalformedError, match="^frames"):
+            decode_frames(MODEL, WEIGHTS, damaged.pack(), 9, None, INFO)
+
+
+def test_parts_without_frames_are_empty():
+    section, planes = code_group(MODEL, WEIGHTS, headers_of(3, False), None, INFO, split=2)
+    assert section.streams[0] and not any(section.streams[1:])
+    assert same(decode_frames(MODEL, WEIGHTS, section.pack(), 3, None, INFO), planes)
+    full = dataclasses.replace(section, streams=(*section.streams[:3], section.streams[0]))
+    with pytest.raises(MalformedError, match="^frames: a part without frames has symbols"):
+        decode_frames(MODEL, WEIGHTS, full.pack(), 3, None, INFO)
 
 
 INFO = VideoInfo(40, 24)
@@ -104,14 +133,14 @@ def test_headers_of_all_kinds(headers, carried, offsets, seed):
 def test_levels_that_are_not_coded_take_nothing():
     bare = [dataclasses.replace(h, levels=(False,) * 3) for h in headers_of(3, False)]
     section, planes = code_group(MODEL, WEIGHTS, [bare[0]], None, INFO)
-    assert section.stream == bytes.fromhex("01 00 00000100")
+    assert section.streams[0] == bytes.fromhex("01 00 00000100")
     assert same(decode_frames(MODEL, WEIGHTS, section.pack(), 1, None, INFO), planes)
     sizes = []
     for levels in ((False,) * 3, (True, False, False), (True, True, False), (True,) * 3):
         headers = [dataclasses.replace(h, levels=levels) for h in headers_of(3, False)]
         section, planes = code_group(MODEL, WEIGHTS, headers, None, INFO)
         assert same(decode_frames(MODEL, WEIGHTS, section.pack(), 3, None, INFO), planes)
-        sizes.append(len(section.stream))
+        sizes.append(len(section.streams[0]))
     assert sizes == sorted(set(sizes))
 
 
@@ -126,7 +155,7 @@ def test_symbols_that_are_skipped():
     MODEL.check(weights)
     section, planes = code_group(MODEL, weights, headers_of(3, False), None, INFO)
     plain, _ = code_group(MODEL, WEIGHTS, headers_of(3, False), None, INFO)
-    assert len(section.stream) < len(plain.stream) / 3
+    assert len(section.streams[0]) < len(plain.streams[0]) / 3
     assert same(decode_frames(MODEL, weights, section.pack(), 3, None, INFO), planes)
 
 
@@ -195,7 +224,7 @@ def test_flips_are_refused_or_decode():
 @given(st.binary(max_size=80), st.integers(1, 4), st.booleans(), st.booleans())
 def test_any_bytes(data, count, carried, framed):
     if framed:  # so that more comes through to the symbols
-        data = FramesSection(3, (), (CodedFrame(True),) * count, data).pack()
+        data = FramesSection(3, (), (CodedFrame(True),) * count, (data,)).pack()
     decoded_or_none(data, count, picture_of(INFO) if carried else None)
 
 

@@ -302,7 +302,7 @@ def test_pixel_formats(tmp_path, size, chroma, depth):
     with open(tmp_path / "a.nvc", "rb") as file:
         assert Decoder(file).info == expected
     assert [f.pts * expected.time_base for f in decoded(tmp_path / "a.nvc")] == stamps
-    assert report.psnr > 20 and len(report.psnr_planes) == len(info.plane_shapes)
+    assert report.psnr > 18 and len(report.psnr_planes) == len(info.plane_shapes)
 
 
 @pytest.mark.parametrize("chroma", [Chroma.C422, Chroma.C444])

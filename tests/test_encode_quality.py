@@ -67,7 +67,7 @@ class Codec:
 def coded(frames, fresh, quality, size, intra=None):
     """A group. intra: how many intra frames it has."""
     section = FramesSection(
-        quality, (), tuple(CodedFrame(n < (fresh if intra is None else intra)) for n in range(frames)), b""
+        quality, (), tuple(CodedFrame(n < (fresh if intra is None else intra)) for n in range(frames)), (b"",)
     )
     report = SimpleNamespace(size=size, frames=frames, random_access=fresh, lam=lambda_of(quality))
     return SimpleNamespace(

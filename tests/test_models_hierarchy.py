@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nvcodec.bitstream.frames import MAX_OFFSETS
 from nvcodec.limits import MAX_GROUP_FRAMES
-from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.hierarchy import CARRIED, coding_order, parts
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from nvcodec.models.hierarchy import CARRIED, Place, coding_order
     ],
 )
 def test_small_groups(frames, carried, wanted):
-    assert coding_order(frames, carried) == [Place(*place) for place in wanted]
+    assert [(p.frame, p.references, p.depth) for p in coding_order(frames, carried)] == wanted
 
 
 @given(st.integers(1, 300), st.booleans())
@@ -36,6 +36,29 @@ def test_every_frame_once_after_those_that_it_refers_to(frames, carried):
             assert before < place.frame < after and -1 <= (after - place.frame) - (place.frame - before) <= 1
         known[place.frame] = place.depth
     assert set(known) == set(range(frames)) | ({CARRIED} if carried else set())
+
+
+@given(st.integers(1, 300), st.booleans(), st.integers(0, 2))
+def test_parts_are_coded_without_each_other(frames, carried, split):
+    """Every frame is in one part, after what it refers to, which is in the same part or shared."""
+    order = coding_order(frames, carried)
+    held = parts(order, split)
+    assert sorted(number for part in held for number in part) == list(range(frames)) and len(held) == 1 << split
+    shared = {CARRIED, *(place.frame for place in order if place.shared(split))}
+    for part in held:
+        known = shared if part is not held[0] else {CARRIED} if carried else set()
+        for number in part:
+            assert set(order[number].references) <= known
+            known = known | {order[number].frame}
+    if not split:
+        assert held == [list(range(frames))]
+
+
+def test_parts_are_halves_and_quarters():
+    order = coding_order(16, True)
+    frames = [[[order[number].frame for number in part] for part in parts(order, split)] for split in (1, 2)]
+    assert frames[0] == [[15, 7, 3, 1, 0, 2, 5, 4, 6], [11, 9, 8, 10, 13, 12, 14]]
+    assert frames[1] == [[15, 7, 3, 11, 1, 0, 2], [5, 4, 6], [9, 8, 10], [13, 12, 14]]
 
 
 @pytest.mark.parametrize("carried", [False, True])

@@ -13,7 +13,7 @@ from nvcodec.decode.frames import FIELDS, Motions, code_prediction
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.models.base import FrameModel, Weights
-from nvcodec.models.hierarchy import CARRIED, coding_order
+from nvcodec.models.hierarchy import CARRIED, coding_order, parts
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference
 from nvcodec.video import VideoInfo
@@ -75,8 +75,10 @@ def coded(
     offsets: tuple[int, ...] = (),
     headers: Mapping[int, CodedFrame] | None = None,
     lanes: int = 1,
+    split: int = 0,
 ) -> Coding:
-    """The frames of one group. headers: of the frames, by number, that are not plain; lanes: of the stream."""
+    """The frames of one group, in 2 ** split parts. headers: of the frames, by number, that are not plain; lanes: of
+    each stream."""
 
     def code(
         model: FrameModel, weights: Weights, count: int, carried: Planes | None, info: VideoInfo
@@ -87,10 +89,11 @@ def coded(
         made: list[CodedFrame] = []
         writers: list[Writer] = []
         device = torch.device("cpu")
-        for place in coding_order(count, carried is not None):
+        order = coding_order(count, carried is not None)
+        for place in order:
             header = (headers or {}).get(place.frame, CodedFrame(not place.references))
             made.append(header)
-            index = FramesSection(quality, offsets, tuple(made), b"").quality_of(len(made) - 1, place.depth)
+            index = FramesSection(quality, offsets, tuple(made), (b"",)).quality_of(len(made) - 1, place.depth)
             tuning = model.tuning(weights, header.intra, index)
             levels = [level for level, present in zip(model.levels, header.levels, strict=True) if present]
             writers.append(Writer(symbols(f"{label}/{place.frame}", model)))
@@ -100,7 +103,9 @@ def coded(
                 prediction = code_prediction(model, weights, place, used, motions, writers[-1])
             picture = model.picture(weights, tuning, prediction, writers[-1], levels=levels)
             shown[place.frame] = to_planes(picture, info)
-        section = FramesSection(quality, offsets, tuple(made), stream(writers, lanes))
+        held = [[writers[number] for number in numbers] for numbers in parts(order, split)]
+        streams = tuple(stream(some, lanes) if some else b"" for some in held)
+        section = FramesSection(quality, offsets, tuple(made), streams)
         return section.pack(), shown[count - 1]
 
     return code

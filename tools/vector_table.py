@@ -200,9 +200,9 @@ VECTORS_BY_NAME: dict[str, Vector] = {
     "mc": Vector(
         dataclasses.replace(VIDEO, width=61, height=45), ((MC, 0),),
         (
-            Plan(ticks(0, 5), random_network("mc/0"), frames=coded("mc/0", 20, (0, 4, 9))),
+            Plan(ticks(0, 5), random_network("mc/0"), frames=coded("mc/0", 20, (0, 4, 9), split=2)),
             Plan(ticks(5, 4), some_changes("mc/1"), frames=coded(
-                "mc/1", 30, (0, 80), {1: CodedFrame(True), 0: CodedFrame(False, (True, False, False), 63)}, 3)),
+                "mc/1", 30, (0, 80), {1: CodedFrame(True), 0: CodedFrame(False, (True, False, False), 63)}, 3, 1)),
             Plan(ticks(9, 1), nothing, frames=coded("mc/2", 95)),
         ),
         origin=Origin.ZERO,

@@ -1,8 +1,9 @@
 """The section FRAMES of a group: how each frame is coded, then the symbols of all of them.
 
-    quality u8 | uvarint count | count x offset u8
+    quality u8 | split u8 | uvarint count | count x offset u8
     for each frame, in coding order:  flags u8 | quality u8, where flag 4 is set
-    to the end of the section:        symbols, one stream of `entropy.rans`
+    for each part but the last:       uvarint length of its stream
+    for each part, to the end:        symbols, a stream of `entropy.rans`
 
     flag 0        intra: decoded from itself alone
     flags 1 to 3  the latents of the first, second, third level, coarsest first, are coded; the others are 0
@@ -10,7 +11,8 @@
     flags 5 to 7  reserved, 0
 
 A frame without a quality of its own has that of the section plus the offset of its depth in the hierarchy, at most 95;
-depths beyond the last offset have that one, and without offsets it is 0.
+depths beyond the last offset have that one, and without offsets it is 0. There are 2 ** split parts, split at most 2;
+which frames each of them holds is said by the hierarchy (`models.hierarchy`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from nvcodec.bitstream.fields import Cursor, require, uvarint
 QUALITIES = 96  # indices
 LEVELS = 3
 MAX_OFFSETS = 16  # more than the depths of the longest group
+MAX_SPLIT = 2
 
 _INTRA, _OWN_QUALITY = 1, 1 << 1 + LEVELS
 _KNOWN = (_OWN_QUALITY << 1) - 1
@@ -59,12 +62,17 @@ def quality_of_depth(quality: int, offsets: tuple[int, ...], depth: int) -> int:
 
 @dataclass(frozen=True)
 class FramesSection:
-    """What the section holds. frames: in coding order. stream: the symbols."""
+    """What the section holds. frames: in coding order. streams: the symbols of 1, 2 or 4 parts."""
 
     quality: int
     offsets: tuple[int, ...]
     frames: tuple[CodedFrame, ...]
-    stream: bytes
+    streams: tuple[bytes, ...]
+
+    @property
+    def split(self) -> int:
+        """The binary logarithm of the number of parts."""
+        return len(self.streams).bit_length() - 1
 
     def quality_of(self, place: int, depth: int) -> int:
         """The quality index of the frame at a place of the coding order, of that depth."""
@@ -80,20 +88,27 @@ class FramesSection:
         for quality in (self.quality, *(f.quality for f in self.frames if f.quality is not None)):
             require(0 <= quality < QUALITIES, f"{name}: quality {quality} is not in 0..{QUALITIES - 1}")
         require(all(len(frame.levels) == LEVELS for frame in self.frames), f"{name}: not {LEVELS} levels")
+        parts = len(self.streams)
+        require(parts in [1 << split for split in range(MAX_SPLIT + 1)], f"{name}: {parts} parts")
 
     def pack(self) -> bytes:
         """The bytes of the section."""
         self.validate("frames")
-        head = bytes([self.quality]) + uvarint(len(self.offsets)) + bytes(self.offsets)
-        return head + b"".join(frame.pack() for frame in self.frames) + self.stream
+        head = bytes([self.quality, self.split]) + uvarint(len(self.offsets)) + bytes(self.offsets)
+        lengths = b"".join(uvarint(len(stream)) for stream in self.streams[:-1])
+        return head + b"".join(frame.pack() for frame in self.frames) + lengths + b"".join(self.streams)
 
     @classmethod
     def unpack(cls, data: bytes, count: int, name: str = "frames") -> FramesSection:
         """From the bytes of the section of a group of `count` frames. `name` begins every error message."""
         cursor = Cursor(data, name)
         quality = cursor.u8("quality")
+        split = cursor.u8("split")
+        require(split <= MAX_SPLIT, f"{name}: split {split} is not in 0..{MAX_SPLIT}")
         offsets = tuple(cursor.take(cursor.uvarint("count of offsets"), "offsets"))
         frames = tuple(CodedFrame.read(cursor) for _ in range(count))
-        section = cls(quality, offsets, frames, cursor.take(cursor.remaining, "symbols"))
+        lengths = [cursor.uvarint("length of a stream") for _ in range((1 << split) - 1)]
+        streams = [cursor.take(length, "symbols") for length in lengths]
+        section = cls(quality, offsets, frames, (*streams, cursor.take(cursor.remaining, "symbols")))
         section.validate(name)
         return section

@@ -1,12 +1,14 @@
 """Coded frames to planes: the section FRAMES of a group through a frame model, in the order of the hierarchy.
 
 A frame is predicted from others as they are shown, rounded and cropped, so that a decoder can go on from pictures that
-it has given away.
+it has given away. On the CPU the parts of a group are decoded side by side, one thread each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from nvcodec.decode.state import State
 from nvcodec.decode.symbols import Reader
 from nvcodec.errors import MalformedError
 from nvcodec.models.base import Coder, FrameModel, Weights
-from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
 from nvcodec.models.motion import Reference, midway, predict
 from nvcodec.video import VideoInfo
 
@@ -34,8 +36,6 @@ def named_weights(model: FrameModel, state: State, device: torch.device) -> dict
     return {t.name: w for t, w in zip(model.tensors, state.weights(model.tensors, device), strict=True)}
 
 
-# Not inference mode: models keep masks, and what is made in that mode cannot be trained with.
-@torch.no_grad()
 def decode_frames(
     model: FrameModel,
     weights: Weights,
@@ -51,26 +51,87 @@ def decode_frames(
     before, where this one inherits from it. name: begins every error message. Raises MalformedError where the bytes are
     not what the format says.
     """
-    section = FramesSection.unpack(payload, count, name)
-    device = next(iter(weights.values())).device
-    shown: dict[int, Planes] = {} if reference is None else {CARRIED: reference}
-    code = Reader(section.stream, name)
-    references = References(lambda frame: to_picture(shown[frame], info, device), info)
-    motions = Motions()
-    for number, place in enumerate(coding_order(count, reference is not None)):
-        coded = section.frames[number]
-        if not place.references and not coded.intra:
-            raise MalformedError(f"{name}: a frame without references is not intra")
-        tuning = model.tuning(weights, coded.intra, section.quality_of(number, place.depth))
-        levels = [level for level, present in zip(model.levels, coded.levels, strict=True) if present]
-        prediction = None
-        if not coded.intra:
-            used = [references[frame] for frame in place.references]
-            prediction = code_prediction(model, weights, place, used, motions, code)
-        picture = model.picture(weights, tuning, prediction, code, levels=levels)
-        shown[place.frame] = to_planes(picture, info)
-    code.finish()
-    return [shown[frame] for frame in range(count)]
+    group = _Group(model, weights, FramesSection.unpack(payload, count, name), count, reference, info, name)
+    return group.decode()
+
+
+class _Group:
+    """A group that is being decoded."""
+
+    def __init__(
+        self,
+        model: FrameModel,
+        weights: Weights,
+        section: FramesSection,
+        count: int,
+        reference: Planes | None,
+        info: VideoInfo,
+        name: str,
+    ) -> None:
+        """As `decode_frames`."""
+        self._model, self._weights, self._section, self._info, self._name = model, weights, section, info, name
+        self._device = next(iter(weights.values())).device
+        self._count = count
+        self._order = coding_order(count, reference is not None)
+        self._shown: dict[int, Planes] = {} if reference is None else {CARRIED: reference}
+        self._motions = Motions()
+
+    def decode(self) -> list[Planes]:
+        """All frames, in the order of display."""
+        split = self._section.split
+        first, *others = parts(self._order, split)
+        shared = [number for number in first if self._order[number].shared(split)]
+        code = Reader(self._section.streams[0], self._name)
+        self._frames(shared, code)
+        works = [(first[len(shared) :], code)]
+        for numbers, stream in zip(others, self._section.streams[1:], strict=True):
+            if numbers:
+                works.append((numbers, Reader(stream, self._name)))
+            elif stream:
+                raise MalformedError(f"{self._name}: a part without frames has symbols")
+        threads = torch.get_num_threads()
+        if len(works) == 1 or threads == 1 or self._device.type != "cpu":
+            for numbers, reader in works:
+                self._part(numbers, reader)
+        else:
+            with _threads_of_torch(max(1, threads // len(works))), ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(self._part, numbers, reader) for numbers, reader in works]:
+                    done.result()
+        return [self._shown[frame] for frame in range(self._count)]
+
+    def _part(self, numbers: Iterable[int], code: Reader) -> None:
+        """The last frames of a stream."""
+        self._frames(numbers, code)
+        code.finish()
+
+    # Not inference mode: models keep masks, and what is made in that mode cannot be trained with.
+    @torch.no_grad()
+    def _frames(self, numbers: Iterable[int], code: Reader) -> None:
+        """The frames at these places of the coding order."""
+        references = References(lambda frame: to_picture(self._shown[frame], self._info, self._device), self._info)
+        for number in numbers:
+            place, coded = self._order[number], self._section.frames[number]
+            if not place.references and not coded.intra:
+                raise MalformedError(f"{self._name}: a frame without references is not intra")
+            tuning = self._model.tuning(self._weights, coded.intra, self._section.quality_of(number, place.depth))
+            levels = [level for level, present in zip(self._model.levels, coded.levels, strict=True) if present]
+            prediction = None
+            if not coded.intra:
+                used = [references[frame] for frame in place.references]
+                prediction = code_prediction(self._model, self._weights, place, used, self._motions, code)
+            picture = self._model.picture(self._weights, tuning, prediction, code, levels=levels)
+            self._shown[place.frame] = to_planes(picture, self._info)
+
+
+@contextmanager
+def _threads_of_torch(count: int) -> Iterator[None]:
+    """So many threads for each operation, in this thread and in those that are begun meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class FrameRenderer:

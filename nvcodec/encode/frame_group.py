@@ -23,7 +23,7 @@ from nvcodec.encode.checking import Place as GroupPlace
 from nvcodec.encode.report import GroupReport
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.errors import SelfCheckError
-from nvcodec.models.hierarchy import CARRIED, Place, coding_order
+from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
 from nvcodec.models.mc import Mc
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.displacement import Flows
@@ -35,6 +35,7 @@ DEEPER = (0, 4, 6, 10)  # quality of depths 1, 2, ... over that of depth 1
 LEAD = (18, 26)  # of depth 0 over depth 1, in indices, where quality is fine and where it is coarse
 LEAD_FROM, LEAD_TO = 12, 44  # qualities between which it grows
 FEWER = 0.75  # steps of a frame between two others, over those of the depth before
+SPLITS = ((2, 32, 8192), (1, 8, 2048))  # split, from so many frames on, and bytes: each part takes some 8 more
 TOGETHER = 1 << 20  # luma samples that are fitted at a time
 
 
@@ -176,7 +177,7 @@ class FrameGroupEncoder:
         fitting, began = time.perf_counter() - began, time.perf_counter()
         in_order = [coded[p.frame] for p in order]
         headers = tuple(one.header for one in in_order)
-        section = FramesSection(quality, offsets, headers, stream([one.symbols for one in in_order]))
+        section = FramesSection(quality, offsets, headers, streams_of([one.symbols for one in in_order], order))
         record = new_record(place, frames, (Section(SectionKind.FRAMES, section.pack()),))
         bits: dict[str, float] = {}
         for one in in_order:
@@ -231,6 +232,19 @@ class FrameGroupEncoder:
         if not all(np.array_equal(a, b) for a, b in pairs):
             raise SelfCheckError(f"group {record.number}: the bytes decode to other frames than were encoded")
         return planes
+
+
+def streams_of(frames: Sequence[Writer], order: Sequence[Place]) -> tuple[bytes, ...]:
+    """The streams of a group, of more than one part where that does not cost much.
+
+    frames: in coding order.
+    """
+    whole = stream(frames)
+    for split, least, size in SPLITS:
+        if len(frames) >= least and len(whole) >= size:
+            held = parts(order, split)
+            return tuple(stream([frames[number] for number in numbers]) for numbers in held)
+    return (whole,)
 
 
 def _distortion(info: VideoInfo, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:

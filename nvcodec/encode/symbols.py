@@ -40,7 +40,7 @@ class Writer:
 
 
 def stream(frames: Iterable[Writer], lanes: int = 1) -> bytes:
-    """The stream of all passes of the frames of a group, in coding order, with 1..256 lanes."""
+    """The stream of all passes of the frames of a part, in the order in which it is coded, with 1..256 lanes."""
     encoder = rans.Encoder()
     for frame in frames:
         for rows, symbols in frame.passes:

@@ -2,11 +2,16 @@
 
 The ends of the group come first, then the frame in the middle between them, then each half in the same way. A group
 that follows another takes that one's last frame, number -1, for its first end.
+
+    depth:   0, 1: the ends    2: the middle    3: the middle of each half    4: of each quarter    ...
+
+A group may be split into 2 or 4 parts: the frames of each half from depth 3 on, or of each quarter from depth 4 on,
+which do not refer to those of another part. The frames of lesser depth are in the first part, and come before all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 CARRIED = -1  # the last frame of the group before
@@ -14,11 +19,21 @@ CARRIED = -1  # the last frame of the group before
 
 @dataclass(frozen=True)
 class Place:
-    """A frame of a group: its number, those that it may be predicted from, none, one or two, and how deep it lies."""
+    """A frame of a group: its number, those that it may be predicted from, none, one or two, how deep it lies, and
+    which of the 2 ** (depth - 2) pieces of the group between frames of lesser depth it is the middle of."""
 
     frame: int
     references: tuple[int, ...]
     depth: int
+    piece: int = 0
+
+    def shared(self, split: int) -> bool:
+        """Whether frames of every part may refer to it, of a group of 2 ** split parts."""
+        return self.depth < 2 + split
+
+    def part(self, split: int) -> int:
+        """To which part it belongs."""
+        return 0 if self.shared(split) else self.piece >> self.depth - 2 - split
 
 
 def coding_order(frames: int, carried: bool) -> list[Place]:
@@ -28,13 +43,21 @@ def coding_order(frames: int, carried: bool) -> list[Place]:
     order = [] if carried else [Place(0, (), 0)]
     if last > first:
         order.append(Place(last, (first,), 1))
-    return order + list(_between(first, last, 2))
+    return order + list(_between(first, last, 2, 0))
 
 
-def _between(a: int, b: int, depth: int) -> Iterator[Place]:
+def parts(order: Sequence[Place], split: int) -> list[list[int]]:
+    """The places of a coding order that each of 2 ** split parts holds, in the order in which it is coded."""
+    held: list[list[int]] = [[] for _ in range(1 << split)]
+    for number in sorted(range(len(order)), key=lambda number: not order[number].shared(split)):
+        held[order[number].part(split)].append(number)
+    return held
+
+
+def _between(a: int, b: int, depth: int, piece: int) -> Iterator[Place]:
     """All frames between a and b, depth first."""
     if b - a >= 2:
         middle = (a + b) // 2
-        yield Place(middle, (a, b), depth)
-        yield from _between(a, middle, depth + 1)
-        yield from _between(middle, b, depth + 1)
+        yield Place(middle, (a, b), depth, piece)
+        yield from _between(a, middle, depth + 1, 2 * piece)
+        yield from _between(middle, b, depth + 1, 2 * piece + 1)

@@ -125,7 +125,9 @@ def moved(references: Sequence[Reference], fields: Sequence[Tensor]) -> list[Ten
     luma = [(r, f, CELL) for r, f in zip(references, whole, strict=True)]
     chroma = [(r, (f + 1) // 2, CELL // 2) for r, f in zip(references, whole, strict=True)]
     if references[0].picture.device.type == "cpu":
-        found = list(_workers(torch.get_num_threads()).map(by_blocks, *zip(*luma, *chroma, strict=True)))
+        threads = torch.get_num_threads()
+        spread = map if threads == 1 else _workers(threads).map
+        found = list(spread(by_blocks, *zip(*luma, *chroma, strict=True)))
     else:
         found = [by_phases(*work) for work in luma + chroma]
     pairs = zip(found[: len(luma)], found[len(luma) :], strict=True)

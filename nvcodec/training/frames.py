@@ -152,9 +152,7 @@ class FrameTrainer:
                 work.values[level][cheaper] = 0.0
             least = torch.minimum(least, costs)
 
-    def _coded(
-        self, work: _Work, softness: Softness | None, levels: Sequence[int] = LEVELS
-    ) -> tuple[Tensor, Tensor]:
+    def _coded(self, work: _Work, softness: Softness | None, levels: Sequence[int] = LEVELS) -> tuple[Tensor, Tensor]:
         """(distortions, bits) of each frame, (N,), of values rounded softly, or, for None, to integers.
 
         levels: those that are coded.

@@ -30,15 +30,16 @@ class Place(NamedTuple):
     frame: int
     references: tuple[int, ...]
     depth: int
+    piece: int = 0
 
 
-def between(a: int, b: int, depth: int) -> Iterator[Place]:
+def between(a: int, b: int, depth: int, piece: int = 0) -> Iterator[Place]:
     """The frames between two."""
     if b - a >= 2:
         m = (a + b) // 2
-        yield Place(m, (a, b), depth)
-        yield from between(a, m, depth + 1)
-        yield from between(m, b, depth + 1)
+        yield Place(m, (a, b), depth, piece)
+        yield from between(a, m, depth + 1, 2 * piece)
+        yield from between(m, b, depth + 1, 2 * piece + 1)
 
 
 def coding_order(count: int, carried: bool) -> list[Place]:
@@ -47,6 +48,11 @@ def coding_order(count: int, carried: bool) -> list[Place]:
     if carried:
         return [Place(last, (-1,), 1), *between(-1, last, 2)]
     return [Place(0, (), 0), *([Place(last, (0,), 1)] if last else []), *between(0, last, 2)]
+
+
+def part_of(place: Place, split: int) -> int:
+    """The part of the section that a frame is in."""
+    return 0 if place.depth < 2 + split else place.piece >> place.depth - 2 - split
 
 
 def guess_of(place: Place, moves: dict[tuple[int, int], Ints]) -> Ints | None:
@@ -67,6 +73,8 @@ def decode_frames(
     cursor = Cursor(data)
     base = cursor.u8()
     need(base < QUALITIES, "quality")
+    split = cursor.u8()
+    need(split <= 2, "split")
     depths = cursor.uvarint()
     need(depths <= 16, "offsets")
     offsets = list(cursor.take(depths))
@@ -79,12 +87,19 @@ def decode_frames(
         quality = cursor.u8() if flags & 16 else min(QUALITIES - 1, base + offset)
         need(quality < QUALITIES, "own quality")
         heads.append((bool(flags & 1), {level for level in LEVELS if flags >> 5 - level & 1}, quality))
-    stream = Stream(cursor.take(len(data) - cursor.at))
+    lengths = [cursor.uvarint() for _ in range(2**split - 1)]
+    parts = [cursor.take(length) for length in lengths]
+    parts.append(cursor.take(len(data) - cursor.at))
+    used = {part_of(place, split) for place in order}
+    need(not any(part for number, part in enumerate(parts) if number not in used), "a part without frames has bytes")
+    streams = {number: Stream(parts[number]) for number in sorted(used)}
     grid = -(-video.height // 16), -(-video.width // 16)
     decoded: dict[int, Picture] = {} if carried is None else {-1: carried}
     moves: dict[tuple[int, int], Ints] = {}  # the field of a frame to a reference
     flow = layer_of(weights, "flow")
-    for place, (intra, levels, quality) in zip(order, heads, strict=True):
+    pairs = list(zip(order, heads, strict=True))
+    for place, (intra, levels, quality) in sorted(pairs, key=lambda pair: pair[0].depth >= 2 + split):
+        stream = streams[part_of(place, split)]
         prediction = None
         if not intra:
             fields = [read_field(stream, flow, *grid, guess_of(place, moves))]
@@ -95,5 +110,6 @@ def decode_frames(
             prediction = predict(pictures, fields)
         picture = read_picture(stream, model, weights, (video.height, video.width), prediction, levels, quality)
         decoded[place.frame] = to_planes(picture, video)
-    stream.finish()
+    for stream in streams.values():
+        stream.finish()
     return [decoded[t] for t in range(count)]
