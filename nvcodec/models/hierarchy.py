@@ -6,7 +6,7 @@ that follows another takes that one's last frame, number -1, for its first end.
     depth:   0, 1: the ends    2: the middle    3: the middle of each half    4: of each quarter    ...
 
 A group may be split into 2 or 4 parts: the frames of each half from depth 3 on, or of each quarter from depth 4 on,
-which do not refer to those of another part. The frames of lesser depth are in the first part, and come before all others.
+which do not refer to those of another part. The frames of lesser depth are in the first part, before all others.
 """
 
 from __future__ import annotations
