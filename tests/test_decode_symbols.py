@@ -72,8 +72,10 @@ def test_the_order_is_channels_then_rows_then_columns():
     cells = torch.tensor([[1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]], dtype=torch.bool)
     values = chosen(field, cells)
     assert values.tolist() == [0, 3, 9, 12, 15, 21]
-    back = placed(values, cells, field)
-    assert torch.equal(back, field * cells) and back.dtype == torch.float32
+    rows = np.array([5, SKIPPED, 0, 9, SKIPPED, 1])
+    back, greatest = placed(values - [1, 0, 7, 2, 0, -30], rows, np.array([1, 7, 2, -30]), cells, field)
+    assert torch.equal(back, field * cells) and back.dtype == torch.float32 and greatest == 21
+    assert placed(-values, rows, np.zeros(4, np.int64), cells, field)[1] == 21
 
 
 def passes(rng, count, small):

@@ -104,7 +104,7 @@ def test_round_trip(sequence, lanes):
     data = encode(sequence, lanes)
     assert rans.Decoder(data).lanes == lanes
     for (_, values), found in zip(sequence, decode(data, [rows for rows, _ in sequence]), strict=True):
-        assert found.dtype == np.int32 and np.array_equal(values, found)
+        assert found.dtype == np.int64 and np.array_equal(values, found)
 
 
 @settings(deadline=None)

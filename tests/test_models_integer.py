@@ -93,7 +93,23 @@ def test_division_rounds_half_up(value, by):
 
 def test_the_activation_function():
     x = torch.tensor([-99999.0, -8189, -8188, -7, -6, -5, -3, -2, -1, 0, 1, 2046, 2047, 2048, 99999])
-    assert EXACT.leak(x).tolist() == [-2047, -2047, -2047, -2, -1, -1, -1, 0, 0, 0, 1, 2046, 2047, 2047, 2047]
+    assert EXACT.leak(x.view(1, 3, 5, 1)).flatten().tolist() == [
+        -2047,
+        -2047,
+        -2047,
+        -2,
+        -1,
+        -1,
+        -1,
+        0,
+        0,
+        0,
+        1,
+        2046,
+        2047,
+        2047,
+        2047,
+    ]
 
 
 def test_the_bound_of_sums():

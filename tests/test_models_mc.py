@@ -165,9 +165,9 @@ def test_a_guess_changes_every_pass_and_what_follows_knows_it():
         assert all(torch.equal(a, b) for a, b in zip(found[0][n], found[2][n], strict=True))
 
 
-def by_layers(model, weights, part, known, cells, guess, stride):
+def by_layers(model, layers, part, known, cells, guess, stride):
     """What `Mc._law_of_cells` gives, as it is off the CPU."""
-    return model._field_law(weights, part, known, guess, stride, EXACT)
+    return model._field_law(WEIGHTS, part, known, guess, stride, EXACT)
 
 
 @pytest.mark.parametrize("way", [Mc._law_of_cells, by_layers])

@@ -19,6 +19,7 @@ from nvcodec.models.integer import log2_fixed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
 
 SKIPPED = -1  # instead of a row
 _UNIT_LOG = 9 * 256  # of an activation of 1, in 256ths
@@ -36,23 +37,18 @@ def laws(location: Ints, scale: Ints, step: int | None) -> tuple[Ints, Ints]:
 
     log2 in 256ths, rounded down; s is at most 47, and below 0 the value is skipped.
     """
-    if step is None:
-        return _laws(location, scale, 0, 0)
-    return _laws(location, scale, step, log2_fixed(step) - _UNIT_LOG)
+    found = _laws(_line(location), _line(scale), np.ones((1, len(location)), np.bool_), *_step(step))
+    return found[0], found[1]
 
 
-@compiled
-def _laws(location: Ints, scale: Ints, step: int, log: int) -> tuple[Ints, Ints]:
-    """`laws`. step: 0 for none; log: its log2 less that of an activation of 1, in 256ths."""
-    floors, rows = np.empty(len(location), np.int64), np.empty(len(location), np.int64)
-    for i in range(len(location)):
-        eighths = (16 * location[i] + step) // (2 * step) if step else (location[i] + 4) >> 3
-        index = min((4 * scale[i] - 4 * log + 18 * 256 + 128) >> 8, laplace.SCALES - 1)
-        if index >= 0:
-            floors[i], rows[i] = eighths >> 3, index * laplace.PHASES + (eighths & 7)
-        else:
-            floors[i], rows[i] = (eighths + 4) >> 3, SKIPPED
-    return floors, rows
+def _line(values: Ints) -> Floats:
+    """Values as those of a field of one channel and one row."""
+    return values.astype(np.float32).reshape(1, 1, -1)
+
+
+def _step(step: int | None) -> tuple[int, int]:
+    """A step, 0 for none, and its log2 less that of an activation of 1, in 256ths."""
+    return (0, 0) if step is None else (step, log2_fixed(step) - _UNIT_LOG)
 
 
 def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None) -> tuple[Ints, Ints]:
@@ -60,45 +56,60 @@ def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | Non
 
     location, scale: (1, C, h, w) float32 integers.
     """
-    return laws(chosen(location, cells), chosen(scale, cells), None if step is None else int(step))
+    fields = location[0].cpu().numpy(), scale[0].cpu().numpy()
+    return _laws(*fields, cells.cpu().numpy(), *_step(None if step is None else int(step)))
+
+
+@compiled
+def _laws(location: Floats, scale: Floats, cells: Flags, step: int, log: int) -> tuple[Ints, Ints]:
+    """`laws` at the cells of fields (C, h, w). step, log: as `_step` gives them."""
+    size = len(location) * int(cells.sum())
+    floors, rows = np.empty(size, np.int64), np.empty(size, np.int64)
+    i = 0
+    for c in range(location.shape[0]):
+        for y in range(location.shape[1]):
+            for x in range(location.shape[2]):
+                if cells[y, x]:
+                    where = int(location[c, y, x])
+                    eighths = (16 * where + step) // (2 * step) if step else (where + 4) >> 3
+                    index = min((4 * int(scale[c, y, x]) - 4 * log + 18 * 256 + 128) >> 8, laplace.SCALES - 1)
+                    if index >= 0:
+                        floors[i], rows[i] = eighths >> 3, index * laplace.PHASES + (eighths & 7)
+                    else:
+                        floors[i], rows[i] = (eighths + 4) >> 3, SKIPPED
+                    i += 1
+    return floors, rows
 
 
 def chosen(field: Tensor, cells: Tensor) -> Ints:
     """The values of integers (1, C, h, w) at `cells`, in the order of coding."""
-    return _gathered(np.ascontiguousarray(field[0].cpu().numpy()), cells.cpu().numpy())
+    return field[0, :, cells].reshape(-1).cpu().numpy().astype(np.int64)
+
+
+def placed(floors: Ints, rows: Ints, symbols: Ints, cells: Tensor, like: Tensor) -> tuple[Tensor, int]:
+    """What a pass gives, float32 of the shape and on the device of `like`, 0 where there is no cell, and its greatest
+    magnitude. floors, rows: of all its values; symbols: of those that are not skipped."""
+    field, greatest = _placed(floors, rows, symbols, cells.cpu().numpy(), like.shape[1])
+    return torch.from_numpy(field).to(like.device), greatest
 
 
 @compiled
-def _gathered(field: Floats, cells: NDArray[np.bool_]) -> Ints:
-    channels, rows, columns = field.shape
-    out = np.empty(channels * int(cells.sum()), np.int64)
-    at = 0
+def _placed(floors: Ints, rows: Ints, symbols: Ints, cells: Flags, channels: int) -> tuple[Floats, int]:
+    tall, wide = cells.shape
+    out = np.zeros((1, channels, tall, wide), np.float32)
+    i, j, greatest = 0, 0, 0
     for c in range(channels):
-        for y in range(rows):
-            for x in range(columns):
+        for y in range(tall):
+            for x in range(wide):
                 if cells[y, x]:
-                    out[at] = int(field[c, y, x])
-                    at += 1
-    return out
-
-
-def placed(values: Ints, cells: Tensor, like: Tensor) -> Tensor:
-    """The inverse: float32 of the shape and on the device of `like`, 0 where there is no cell."""
-    return torch.from_numpy(_scattered(values, cells.cpu().numpy(), like.shape[1])).to(like.device)
-
-
-@compiled
-def _scattered(values: Ints, cells: NDArray[np.bool_], channels: int) -> Floats:
-    rows, columns = cells.shape
-    out = np.zeros((1, channels, rows, columns), np.float32)
-    at = 0
-    for c in range(channels):
-        for y in range(rows):
-            for x in range(columns):
-                if cells[y, x]:
-                    out[0, c, y, x] = values[at]
-                    at += 1
-    return out
+                    value = floors[i]
+                    if rows[i] != SKIPPED:
+                        value += symbols[j]
+                        j += 1
+                    greatest = max(greatest, abs(value))
+                    out[0, c, y, x] = value
+                    i += 1
+    return out, greatest
 
 
 class Reader:
@@ -113,12 +124,11 @@ class Reader:
         self, name: str, stride: int, cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None
     ) -> Tensor:
         """The values of a pass. MalformedError where the stream ends early or a value is over 2^24 - 1 in magnitude."""
-        values, rows = pass_laws(cells, location, scale, step)
-        coded = rows != SKIPPED
-        values[coded] += self._decoder.take(rows[coded])
-        if len(values) and max(int(values.max()), -int(values.min())) > MAX_MAGNITUDE:
+        floors, rows = pass_laws(cells, location, scale, step)
+        values, greatest = placed(floors, rows, self._decoder.take(rows[rows != SKIPPED]), cells, location)
+        if greatest > MAX_MAGNITUDE:
             raise MalformedError(f"{self._what}: a value of {name} is over 2^24 - 1 in magnitude")
-        return placed(values, cells, location)
+        return values
 
     def finish(self) -> None:
         """MalformedError unless the stream held these passes and nothing else."""

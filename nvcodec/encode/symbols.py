@@ -32,11 +32,10 @@ class Writer:
         floors, rows = pass_laws(cells, location, scale, step)
         values = chosen(self._known[name][..., ::stride, ::stride], cells)
         coded = rows != SKIPPED
-        symbols = values[coded] - floors[coded]
+        symbols = (values - floors)[coded]
         self.passes.append((rows[coded], symbols))
         self.bits[name] = self.bits.get(name, 0.0) + float(laplace.bits(rows[coded], symbols).sum())
-        values[~coded] = floors[~coded]
-        return placed(values, cells, location)
+        return placed(floors, rows, symbols, cells, location)[0]
 
 
 def stream(frames: Iterable[Writer], lanes: int = 1) -> bytes:

@@ -108,22 +108,23 @@ class Decoder:
         """Number of lanes, 1..256."""
         return len(self._states)
 
-    def take(self, rows: AnyInts) -> NDArray[np.int32]:
+    def take(self, rows: AnyInts) -> IntArray:
         """Values (n,) of the next pass, each under its row, 0..383, of (n,); MalformedError where the data ends early.
 
         No |value| is over MAX_MAGNITUDE. Damage may come out as other values: nothing is certain before `finish`.
         """
         assert rows.ndim == 1
         if not len(rows):
-            return np.zeros(0, np.int32)
+            return np.zeros(0, np.int64)
         assert 0 <= rows.min() and rows.max() < laplace.ROWS
         row = rows.astype(np.int64)
         tables = laplace.packed()
-        symbol, used = _decode(row, self._states, self._words, self._used, tables.frequencies, tables.starts)
+        values, escapes, used = _decode(
+            row, self._states, self._words, self._used, tables.frequencies, tables.starts, tables.reach
+        )
         require(used >= 0, f"{self._what}: the words end before the last symbol")
         self._used = used
-        values = (symbol - laplace.reach(row) - 1).astype(np.int32)
-        for i in np.flatnonzero(_escaped(row, symbol)).tolist():
+        for i in np.flatnonzero(np.abs(2 * values - 1) > 2 * tables.reach[row] + 2).tolist() if escapes else ():
             first = int(values[i])
             over = self._escapes.exp_golomb(ESCAPE_ORDER, MAX_MAGNITUDE - abs(first))
             values[i] = first + over if first > 0 else first - over
@@ -139,11 +140,18 @@ class Decoder:
 
 @compiled
 def _decode(
-    rows: IntArray, states: IntArray, words: IntArray, used: int, frequencies: IntArray, starts: IntArray
-) -> tuple[IntArray, int]:
-    """The symbols (n,) of a pass and how many words are used then, -1 where there are too few; states are moved on."""
-    symbols = np.empty(len(rows), np.int64)
-    lane = 0
+    rows: IntArray,
+    states: IntArray,
+    words: IntArray,
+    used: int,
+    frequencies: IntArray,
+    starts: IntArray,
+    reach: IntArray,
+) -> tuple[IntArray, int, int]:
+    """The values (n,) of a pass, those of escapes the first one beyond the window; how many escapes there are; and how
+    many words are used then, -1 where there are too few. States are moved on."""
+    values = np.empty(len(rows), np.int64)
+    lane, escapes = 0, 0
     for i in range(len(rows)):
         x, start = states[lane], starts[rows[i]]
         slot = x & _MASK
@@ -157,12 +165,14 @@ def _decode(
         x = frequencies[rows[i], low] * (x >> 16) + slot - start[low]
         if x < _START:
             if used == len(words):
-                return symbols, -1
+                return values, escapes, -1
             x = (x << 16) | words[used]
             used += 1
-        symbols[i], states[lane] = low, x
+        k = reach[rows[i]]
+        escapes += low == 0 or low == 2 * k + 3
+        values[i], states[lane] = low - k - 1, x
         lane = lane + 1 if lane + 1 < len(states) else 0
-    return symbols, used
+    return values, escapes, used
 
 
 @compiled

@@ -47,7 +47,8 @@ class Arithmetic:
     def leak(self, x: Tensor) -> Tensor:
         """The activation function: x where it is positive, else x / 4; clamped."""
         if self.exact and x.device.type == "cpu":
-            return torch.from_numpy(_leak(x.reshape(-1).numpy())).view(x.shape)
+            last = x.movedim(1, -1).contiguous()  # as convolutions leave it
+            return torch.from_numpy(_leak(last.view(-1).numpy())).view(last.shape).movedim(-1, 1)
         if self.exact:
             return torch.maximum(x, self.divide(x, LEAK)).clamp_(-BOUND, BOUND)
         return self.bound(functional.leaky_relu(x, 1 / LEAK))
@@ -84,7 +85,8 @@ def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1,
     Off the CPU it is one matrix product: a library may choose an algorithm for convolutions that is not exact.
     """
     if x.device.type == "cpu":
-        return functional.conv2d(x, weight, bias, stride, padding)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return functional.conv2d(x, weight.contiguous(memory_format=torch.channels_last), bias, stride, padding)
     out, _, tall, wide = weight.shape
     columns = functional.unfold(x, (tall, wide), padding=padding, stride=stride)
     height = (x.shape[2] + 2 * padding - tall) // stride + 1

@@ -261,12 +261,14 @@ class Mc:
     ) -> Tensor:
         device = weights[f"{FLOW}.near.weight"].device
         field = torch.zeros(count, 2, self.rows, self.columns, device=device)
+        by_cells = a.exact and count == 1 and device.type == "cpu"
+        layers = _arrays_of_flow(weights) if by_cells else []
         for stride in LATTICE:
             part = field[:, :, ::stride, ::stride]
             guessed = None if guess is None else guess[:, :, ::stride, ::stride]
             for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], device):
-                if a.exact and count == 1 and device.type == "cpu":
-                    location, scale = self._law_of_cells(weights, part, known, cells, guessed, stride)
+                if by_cells:
+                    location, scale = self._law_of_cells(layers, part, known, cells, guessed, stride)
                 else:
                     location, scale = self._field_law(weights, part, known, guessed, stride, a)
                 values = code(name, stride, cells, location, scale, None).clamp(-FLOW_BOUND, FLOW_BOUND)
@@ -277,13 +279,15 @@ class Mc:
         return field
 
     def _law_of_cells(
-        self, weights: Weights, part: Tensor, known: Tensor, cells: Tensor, guess: Tensor | None, stride: int
+        self,
+        layers: Sequence[NDArray[np.float32]],
+        part: Tensor,
+        known: Tensor,
+        cells: Tensor,
+        guess: Tensor | None,
+        stride: int,
     ) -> tuple[Tensor, Tensor]:
-        """`_field_law` at `cells`, exact, on the CPU."""
-        layers: list[NDArray[np.float32]] = []
-        for name in ("near", "mid", "out"):
-            layers.append(weights[f"{FLOW}.{name}.weight"].flatten(1).T.contiguous().numpy())
-            layers.append(weights[f"{FLOW}.{name}.bias"].numpy())
+        """`_field_law` at `cells`, exact, on the CPU. layers: `_arrays_of_flow`."""
         field = part[0].contiguous().numpy()
         other = field if guess is None else guess[0].contiguous().numpy()
         law = field_law(field, known.numpy(), cells.numpy(), other, guess is not None, stride, FLOW_UNIT, *layers)
@@ -321,6 +325,15 @@ class Mc:
 
         offset, scale = layer("out", a.leak(layer("mid", a.leak(layer("near", x))))).chunk(2, 1)
         return base * (FLOW_UNIT // 8) + offset, scale
+
+
+def _arrays_of_flow(weights: Weights) -> list[NDArray[np.float32]]:
+    """The layers of the flow network as `fields.field_law` takes them."""
+    out: list[NDArray[np.float32]] = []
+    for name in ("near", "mid", "out"):
+        out.append(weights[f"{FLOW}.{name}.weight"].flatten(1).T.contiguous().numpy())
+        out.append(weights[f"{FLOW}.{name}.bias"].numpy())
+    return out
 
 
 @lru_cache(maxsize=8)
