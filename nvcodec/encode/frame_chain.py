@@ -30,7 +30,7 @@ from nvcodec.training.analysis import load_analyses
 from nvcodec.training.frames import quality_of
 from nvcodec.video import Frame, VideoInfo
 
-TIMED_FRAMES, TIMED_STEPS = 3, 2
+TIMED = ((2, 1), (3, 2))  # frames and steps; the first ones of a process take longer than others
 TRIES = 6  # of a group to reach a PSNR
 TRIALS = 3  # of a group to come near a rate
 FITTED = 0.97  # of the bits of latents that fitting leaves, about
@@ -100,17 +100,13 @@ class FrameChainEncoder:
 
     def pace(self, first: Sequence[Frame]) -> tuple[float, float]:
         """As Engine."""
-        few = first[:TIMED_FRAMES]
-        place = Place(0, 0, 0, 0, Inheritance.NONE)
-        for steps in (1, 0, TIMED_STEPS):  # the first step of a process takes longer than others
-            report = self._groups.encode(
-                few, place, None, round(quality_of(None)), Effort(steps, steps), 0, lambda *_: None
-            ).report
-            if steps == 0:
-                rest = report.seconds_training + report.seconds_coding + report.seconds_checking
-                start = report.seconds_training
-        per_step = (report.seconds_training - start) / Effort(TIMED_STEPS, TIMED_STEPS).total(len(few), True)
-        return max(per_step, 0.0), rest / len(few) * self._decision.group
+        place, quality = Place(0, 0, 0, 0, Inheritance.NONE), round(quality_of(None))
+        for count, steps in TIMED:
+            few, before = first[:count], self._groups.seconds_of_steps
+            report = self._groups.encode(few, place, None, quality, Effort(steps, steps), 0, lambda *_: None).report
+            in_steps = self._groups.seconds_of_steps - before
+        rest = report.seconds_training + report.seconds_coding + report.seconds_checking - in_steps
+        return in_steps / Effort(steps, steps).total(len(few), True), rest / len(few) * self._decision.group
 
     def _group(
         self,

@@ -102,6 +102,11 @@ class FrameGroupEncoder:
             model, self.weights, analysis.to(device), _distortion(info, device), info.width * info.height
         )
 
+    @property
+    def seconds_of_steps(self) -> float:
+        """That gradients have taken so far."""
+        return self._trainer.seconds
+
     def encode(
         self,
         frames: Sequence[Frame],

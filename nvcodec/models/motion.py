@@ -69,9 +69,7 @@ class Quarters:
 
     def windows(self, rows: Tensor, columns: Tensor, size: int) -> Tensor:
         """(N, R, C, channels, size, size): the samples from the quarter positions (N, R, C), int64, on."""
-        low = -QUARTERS * (size + REACH)
-        rows = rows.clamp(low, QUARTERS * (self.height + REACH)) + QUARTERS * self.margin
-        columns = columns.clamp(low, QUARTERS * (self.width + REACH)) + QUARTERS * self.margin
+        rows, columns = (at + QUARTERS * self.margin for at in self.within(rows, columns, size))
         number, _, channels, tall, wide = self.phases.shape
         n, p, c, y, x = self.phases.stride()
         shape = (number, 16, tall - size + 1, wide - size + 1, channels, size, size)
@@ -79,6 +77,12 @@ class Quarters:
         phase = columns % QUARTERS * QUARTERS + rows % QUARTERS
         frame = torch.arange(number, device=rows.device).view(-1, 1, 1)
         return pieces[frame, phase, rows // QUARTERS, columns // QUARTERS]
+
+    def within(self, rows: Tensor, columns: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """The same windows from positions that the planes have: far beyond an edge all are alike."""
+        low = -QUARTERS * (size + REACH)
+        ends = QUARTERS * (self.height + REACH), QUARTERS * (self.width + REACH)
+        return rows.clamp(low, ends[0]), columns.clamp(low, ends[1])
 
 
 def _filter(x: Tensor, taps: Sequence[int], dim: int, total: Tensor) -> None:

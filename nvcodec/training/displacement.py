@@ -26,6 +26,7 @@ from torch.nn import functional
 
 from nvcodec.models.mc import FLOW_BOUND
 from nvcodec.models.motion import CELL, QUARTERS, Reference
+from nvcodec.training.cell_errors import cell_errors
 
 PAIR, MEAN, GUESS = 2.0, 4.0, 4.0  # bits of a doubled difference
 SATURATION = 0.5 * CELL * CELL  # a: bits of a cell
@@ -65,7 +66,7 @@ class _Search:
         self._references, self._lam = references, lam
         luma = functional.pixel_shuffle(target[:, :4], 2)
         rows, columns = luma.shape[2] // CELL, luma.shape[3] // CELL
-        self._target = luma[0, 0].view(rows, CELL, columns, CELL).transpose(1, 2)[None]
+        self._target = luma[0, 0].view(rows, CELL, columns, CELL).transpose(1, 2)[None].contiguous()
         y, x = torch.arange(rows, device=luma.device)[:, None], torch.arange(columns, device=luma.device)
         self._rows, self._columns = QUARTERS * CELL * y, QUARTERS * CELL * x
         even = (y + x) % 2 == 0
@@ -109,20 +110,38 @@ class _Search:
 
     def _errors(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
         """J of each cell, (K, R, C), of the mean of the references of these numbers, each moved by K fields."""
+        squares = self._squares_on_cpu if self._target.device.type == "cpu" else self._squares
+        energy = squares(fields, numbers) * LUMA**2
+        return SATURATION * torch.log1p(energy / (self._lam * SATURATION))
+
+    def _squares_on_cpu(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
+        """`_squares`, in one loop."""
+        planes = [self._references[number].luma for number in numbers]
+        places = [p.within(*self._places(field), CELL) for p, field in zip(planes, fields, strict=True)]
+        one, two = planes[0], planes[-1]
+        rows, columns = (torch.stack((places[0][axis], places[-1][axis])).numpy() for axis in (0, 1))
+        phases = [p.phases[0, :, 0].numpy() for p in (one, two)]
+        return torch.from_numpy(cell_errors(self._target[0].numpy(), phases[0], phases[1], rows, columns, one.margin))
+
+    def _squares(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
+        """Squared errors of the luma of each cell, (K, R, C)."""
         most = max(1, MOST_SAMPLES // self._target.numel())
         parts = []
         for some in zip(*[torch.split(f, most) for f in fields], strict=True):
             moved = sum(self._moved(n, f) for n, f in zip(numbers, some, strict=True)) / len(numbers)
             parts.append((moved - self._target).square_().sum((3, 4)))
-        energy = torch.cat(parts) * LUMA**2
-        return SATURATION * torch.log1p(energy / (self._lam * SATURATION))
+        return torch.cat(parts)
 
     def _moved(self, number: int, fields: Tensor) -> Tensor:
         """Blocks (K, R, C, CELL, CELL) of a reference."""
-        whole = fields.to(torch.int64)
-        rows, columns = self._rows + whole[:, 1], self._columns + whole[:, 0]
+        rows, columns = self._places(fields)
         found = self._references[number].luma.windows(rows.flatten(0, 1)[None], columns.flatten(0, 1)[None], CELL)
         return found.view(*rows.shape, CELL, CELL)
+
+    def _places(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and columns, (K, R, C), in quarters, where the cells come from."""
+        whole = fields.to(torch.int64)
+        return self._rows + whole[:, 1], self._columns + whole[:, 0]
 
     def _price(
         self, candidates: Tensor, field: Tensor, surprises: Tensor | None = None, surprise: Tensor | None = None

@@ -12,8 +12,10 @@ between integers, the more so the longer they are fitted (docs/experiments.md).
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -97,6 +99,7 @@ class FrameTrainer:
         self.model, self.weights, self.analysis = model, weights, analysis
         self.distortion, self.pixels = distortion, pixels
         self.mse = 1.0  # of the last step
+        self.seconds = 0.0  # that all steps took
 
     def fit(self, tasks: Sequence[Task], quality: int, settings: FrameSettings, watch: Watch) -> list[FrameLatents]:
         """tasks: frames that all have the same number of references.
@@ -105,13 +108,17 @@ class FrameTrainer:
         two finest, or of all, are 0 where the frame is better off without them.
         """
         work = self._start(tasks, quality, settings.lam)
+        costs = self._costs(work, settings.lam)
         if settings.steps:
-            before = replace(work, values={level: v.clone() for level, v in work.values.items()})
+            before = {level: v.clone() for level, v in work.values.items()}
+            began = time.perf_counter()
             self._descend(work, settings, watch)
-            worse = self._costs(work, settings.lam) > self._costs(before, settings.lam)
+            self.seconds += time.perf_counter() - began
+            fitted = self._costs(work, settings.lam)
             for level, values in work.values.items():
-                values[worse] = before.values[level][worse]
-        self._leave_out(work, settings.lam)
+                values[fitted > costs] = before[level][fitted > costs]
+            costs = torch.minimum(fitted, costs)
+        self._leave_out(work, costs, settings.lam)
         return [
             FrameLatents({level: _whole(v[n : n + 1]) for level, v in work.values.items()}, work.fields[n])
             for n in range(len(tasks))
@@ -125,7 +132,7 @@ class FrameTrainer:
     def _start(self, tasks: Sequence[Task], quality: int, lam: float) -> _Work:
         """What search and the analysis network say."""
         target = torch.cat([task.target for task in tasks])
-        fields = [tuple(search(t.target, t.references, lam, t.guess, t.starts)) if t.references else () for t in tasks]
+        fields = self._searched(tasks, lam)
         prediction, moving = None, torch.zeros(len(tasks), device=target.device)
         if tasks[0].references:
             prediction = torch.cat([predict(t.references, f) for t, f in zip(tasks, fields, strict=True)])
@@ -135,6 +142,20 @@ class FrameTrainer:
         values = {level: found[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
         return _Work(target, prediction, tuning, values, fields, moving)
 
+    def _searched(self, tasks: Sequence[Task], lam: float) -> list[tuple[Tensor, ...]]:
+        """The displacements of each frame. On the CPU frames are searched for side by side."""
+
+        def found(task: Task) -> tuple[Tensor, ...]:
+            return tuple(search(task.target, task.references, lam, task.guess, task.starts)) if task.references else ()
+
+        threads = min(torch.get_num_threads(), len(tasks))
+        if threads == 1 or tasks[0].target.device.type != "cpu":
+            return [found(task) for task in tasks]
+        for reference in (reference for task in tasks for reference in task.references):
+            _ = reference.luma  # made once, before all who need it
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(found, tasks))
+
     def _moving(self, task: Task, fields: Sequence[Tensor]) -> Tensor:
         """Bits of the fields of a frame, (1,)."""
         named = {f"flow{number}": field for number, field in enumerate(fields)}
@@ -142,15 +163,15 @@ class FrameTrainer:
         self.model.displacements(self.weights, tuple(named), meter.code, EXACT, guess=task.guess)
         return meter.total
 
-    def _leave_out(self, work: _Work, lam: float) -> None:
-        """Make latents 0 where that is cheaper: a frame says of each level whether it is coded."""
-        least = self._costs(work, lam)
+    def _leave_out(self, work: _Work, costs: Tensor, lam: float) -> None:
+        """Make latents 0 where that is cheaper: a frame says of each level whether it is coded. costs: as they are."""
         for coded in range(len(LEVELS) - 1, -1, -1):
-            costs = self._costs(work, lam, LEVELS[:coded])
-            cheaper = costs < least
-            for level in LEVELS[coded:]:
-                work.values[level][cheaper] = 0.0
-            least = torch.minimum(least, costs)
+            without = self._costs(work, lam, LEVELS[:coded])
+            cheaper = without < costs
+            if not bool(cheaper.any()):
+                break
+            work.values[LEVELS[coded]][cheaper] = 0.0
+            costs = torch.minimum(without, costs)
 
     def _coded(self, work: _Work, softness: Softness | None, levels: Sequence[int] = LEVELS) -> tuple[Tensor, Tensor]:
         """(distortions, bits) of each frame, (N,), of values rounded softly, or, for None, to integers.
