@@ -10,7 +10,8 @@ over fields d of whole quarter samples. E is the squared error of a cell's luma,
 and of one with a guess g the smaller of this and PAIR sum r((d - g) - (d' - g')) + GUESS r(d - g). The start is dense
 inverse search optical flow (Kroeger et al. 2016), by OpenCV; then cells take turns, as on a checkerboard, with the best
 of what their neighbours have, their means, and small changes (iterated conditional modes, Besag 1986). Of two
-references each one is searched alone, then both together, where the second is guessed to mirror the first.
+references each one is searched alone, then both together, where the second is guessed to mirror the first. On the CPU
+fields are then refined for the windows that really predict (`training.overlap`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from torch.nn import functional
 
 from nvcodec.models.mc import FLOW_BOUND
 from nvcodec.models.motion import CELL, QUARTERS, Reference
+from nvcodec.training import overlap
 from nvcodec.training.cell_errors import cell_errors
 
 PAIR, MEAN, GUESS = 2.0, 4.0, 4.0  # bits of a doubled difference
@@ -33,6 +35,8 @@ SATURATION = 0.5 * CELL * CELL  # a: bits of a cell
 LUMA = 1 / (4 * 219)  # of a quarter of a code value, over all of the range
 STRIDES = (4, 2, 1, 1)  # of small changes of one field, in quarter samples
 BOTH = (2, 1, 1)  # of two together
+REFINED = 2  # rounds
+WINDOW = 4  # cells in the area of a window
 MOST_SAMPLES = 1 << 23  # that are moved at a time
 
 
@@ -56,6 +60,8 @@ def search(
     fields = [at.improve(number, start, None if number else near) for number, start in enumerate(starts)]
     if len(fields) == 2:
         fields = at.improve_both(fields, near)
+    if target.device.type == "cpu":
+        fields = at.refine(fields, near)
     return [field[None].clamp(-FLOW_BOUND, FLOW_BOUND) for field in fields]
 
 
@@ -107,6 +113,20 @@ class _Search:
                 costs += self._price(twos, two, ones + twos, one + two)
                 fields = _chosen(costs, [ones, twos], fields, turn)
         return fields
+
+    def refine(self, fields: list[Tensor], guess: Tensor | None) -> list[Tensor]:
+        """Better fields, for overlapped windows. On the CPU."""
+        whole = torch.stack(fields).to(torch.int64).numpy()
+        planes = [reference.luma for reference in self._references]
+        phases = [p.phases[0, :, 0].numpy() for p in planes]
+        target = self._target[0].transpose(1, 2).reshape(whole.shape[2] * CELL, whole.shape[3] * CELL).numpy()
+        near = np.zeros(whole.shape[1:], np.float32) if guess is None else guess.numpy()
+        prices = np.array((PAIR, MEAN, GUESS), np.float32)
+        overlap.refine(
+            target, phases[0], phases[-1], planes[0].margin, whole, near, guess is not None, prices, overlap.LOGS,
+            LUMA**2 / self._lam, WINDOW * SATURATION, REFINED,
+        )  # fmt: skip
+        return list(torch.from_numpy(whole).to(torch.float32))
 
     def _errors(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
         """J of each cell, (K, R, C), of the mean of the references of these numbers, each moved by K fields."""
