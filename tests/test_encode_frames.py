@@ -17,7 +17,7 @@ from nvcodec.decode import frames as decoding
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode import frame_chain, plan
 from nvcodec.encode.encoder import encode
-from nvcodec.encode.frame_group import offsets_of
+from nvcodec.encode.qualities import FINEST, indices_of
 from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import FeatureError, SelfCheckError, TruncatedError, UsageError
@@ -377,7 +377,8 @@ def test_a_frame_after_a_cut_starts_anew(cut, tmp_path):
 
 
 def test_qualities_of_all_depths_grow_with_that_of_the_first():
-    found = [[quality_of_depth(q, offsets_of(q), depth) for depth in range(7)] for q in range(QUALITIES)]
-    assert all(later >= one for a, b in itertools.pairwise(found) for one, later in zip(a, b, strict=True))
-    assert all(list(row) == sorted(row) for row in found)
+    found = {q: [quality_of_depth(*indices_of(q), depth) for depth in range(7)] for q in range(FINEST, QUALITIES)}
+    assert all(later >= one for a, b in itertools.pairwise(found.values()) for one, later in zip(a, b, strict=True))
+    assert all(list(row) == sorted(row) for row in found.values())
+    assert found[FINEST] == [0] * 7 and found[-20] == [0, 0, 2, 4, 8, 8, 8] and found[FINEST + 1][-1] == 1
     assert found[0][:3] == [0, 18, 22] and found[44][:3] == [44, 70, 74] and found[28][1] == 28 + 22

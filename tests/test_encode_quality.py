@@ -11,6 +11,7 @@ from nvcodec.bitstream.frames import QUALITIES, CodedFrame, FramesSection
 from nvcodec.encode.frame_chain import FITTED, TRIALS, guess, intra_frames, to_rate
 from nvcodec.encode.layout import census
 from nvcodec.encode.plan import decide, divide
+from nvcodec.encode.qualities import FINEST
 from nvcodec.encode.quality_control import MOST_TURN, SLACK, QualityControl, next_quality
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.training.frames import DEFAULT_LAMBDA, FINEST_LAMBDA, lambda_of, quality_of
@@ -55,7 +56,8 @@ class Codec:
     def group(self, number, frames, fresh, quality):
         """What `fitted` returns, as far as it counts."""
         alone = fresh + (number in self.cuts)
-        intra, inter = (2 ** (-slope * (quality - 30) / 16) for slope in self.slopes)
+        steps = (max(quality, 0), quality)
+        intra, inter = (2 ** (-slope * (step - 30) / 16) for slope, step in zip(self.slopes, steps, strict=True))
         per_inter = self.inter * self.levels[number]
         if not fresh:
             per_inter *= 2 ** (self.alone * (self.before - quality) / 16)
@@ -67,7 +69,7 @@ class Codec:
 def coded(frames, fresh, quality, size, intra=None):
     """A group. intra: how many intra frames it has."""
     section = FramesSection(
-        quality, (), tuple(CodedFrame(n < (fresh if intra is None else intra)) for n in range(frames)), (b"",)
+        max(quality, 0), (), tuple(CodedFrame(n < (fresh if intra is None else intra)) for n in range(frames)), (b"",)
     )
     report = SimpleNamespace(size=size, frames=frames, random_access=fresh, lam=lambda_of(quality))
     return SimpleNamespace(
@@ -178,7 +180,7 @@ def test_a_stream_of_unknown_length_keeps_its_rate(keyint):
         assert sum(tries) < 1.1 * groups
 
 
-@pytest.mark.parametrize(("bpp", "quality"), [(0.001, QUALITIES - 1), (20.0, 0)])
+@pytest.mark.parametrize(("bpp", "quality"), [(0.001, QUALITIES - 1), (20.0, FINEST)])
 @pytest.mark.parametrize("frames", [GROUP, 160])
 def test_a_rate_out_of_reach(bpp, quality, frames):
     """What comes nearest, without trying in vain."""
@@ -241,8 +243,9 @@ def test_of_one_group_the_nearest_quality_is_found(bpp):
     """Also where bits fall half again as fast as they are believed to."""
     codec, decision = Codec(slopes=(1.2, 1.7)), decided(GROUP, bpp=bpp)
     found, (quality,), (tries,) = encoded(codec, decision)
-    near = [codec.group(0, GROUP, True, q).report.size - bpp * GROUP * PIXELS / 8 + OVERHEAD + 64 for q in range(96)]
-    assert abs(near[quality]) < 1.2 * min(map(abs, near)) + 0.02 * bpp * GROUP * PIXELS / 8
+    wanted = bpp * GROUP * PIXELS / 8 - OVERHEAD - 64
+    near = {q: codec.group(0, GROUP, True, q).report.size - wanted for q in range(FINEST, QUALITIES)}
+    assert abs(near[quality]) < 1.2 * min(map(abs, near.values())) + 0.02 * bpp * GROUP * PIXELS / 8
     assert tries <= TRIALS
 
 
@@ -260,7 +263,10 @@ def test_trials_leave_no_trace():
     assert after[0] == after[1]
 
 
-@pytest.mark.parametrize(("lam", "quality"), [(0.0, 0), (FINEST_LAMBDA, 0), (lambda_of(30), 30), (1.0, QUALITIES - 1)])
+@pytest.mark.parametrize(
+    ("lam", "quality"),
+    [(0.0, FINEST), (lambda_of(-7), -7), (FINEST_LAMBDA, 0), (lambda_of(30), 30), (1.0, QUALITIES - 1)],
+)
 def test_a_lambda_is_a_quality(lam, quality):
     control = QualityControl(decided(160, lam=lam), PIXELS, lam, OVERHEAD)
     assert control.quality() == quality
@@ -270,7 +276,7 @@ def test_a_lambda_is_a_quality(lam, quality):
 
 def test_a_quality_is_known_from_its_lambda():
     """The report of a group has the lambda; an encode that goes on needs the quality."""
-    assert [round(quality_of(lambda_of(q))) for q in range(QUALITIES)] == list(range(QUALITIES))
+    assert [round(quality_of(lambda_of(q))) for q in range(FINEST, QUALITIES)] == list(range(FINEST, QUALITIES))
     assert lambda_of(quality_of(None)) == pytest.approx(DEFAULT_LAMBDA)
     assert lambda_of(16) == pytest.approx(4 * lambda_of(0)), "twice the step"
 
@@ -280,7 +286,7 @@ def searched(curve, target, start):
     tried = {}
     quality = start
     while quality is not None:
-        assert quality not in tried and 0 <= quality < QUALITIES
+        assert quality not in tried and FINEST <= quality < QUALITIES
         tried[quality] = curve(quality)
         quality = next_quality(tried, target)
     return tried
@@ -291,26 +297,26 @@ def searched(curve, target, start):
 @pytest.mark.parametrize("bend", [0.0, 0.0025])
 def test_a_psnr_is_reached_by_the_coarsest_quality(start, worth, bend):
     def curve(quality):
-        return 40 - worth * quality - bend * quality**2
+        return 40 - worth * quality - bend * (quality - FINEST) ** 2
 
     for wanted in (3, 20, 47, 60):
         target = curve(wanted) - worth / 2
         tried = searched(curve, target, start)
         best = max(q for q, psnr in tried.items() if psnr >= target)
-        assert tried[best] - target < max(SLACK, worth + 2 * bend * QUALITIES)
-        assert len(tried) <= 7
+        assert tried[best] - target < max(SLACK, worth + 2 * bend * (QUALITIES - FINEST))
+        assert len(tried) <= 9
 
 
 def test_a_psnr_beyond_all_qualities():
-    assert list(searched(lambda q: 30 - q / 4, 50, 0)) == [0]
-    assert 0 in searched(lambda q: 30 - q / 4, 50, 24)
+    assert list(searched(lambda q: 30 - q / 4, 50, FINEST)) == [FINEST]
+    assert FINEST in searched(lambda q: 30 - q / 4, 50, 24)
     assert QUALITIES - 1 in searched(lambda q: 30 - q / 4, 5, 24)
 
 
 def test_a_psnr_that_does_not_follow_the_quality_ends_too():
     random = np.random.default_rng(1)
     for _ in range(50):
-        psnr = random.normal(30, 2, QUALITIES)
+        psnr = random.normal(30, 2, QUALITIES - FINEST)
         assert len(searched(psnr.__getitem__, 30.0, 24)) < QUALITIES
 
 

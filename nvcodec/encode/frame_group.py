@@ -20,6 +20,7 @@ from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.decode.state import State
 from nvcodec.encode.checking import Costs, checked, new_record, size_of
 from nvcodec.encode.checking import Place as GroupPlace
+from nvcodec.encode.qualities import indices_of
 from nvcodec.encode.report import GroupReport
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.errors import SelfCheckError
@@ -31,19 +32,9 @@ from nvcodec.training.distortion import distortion, distortion_rows
 from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Task, Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
-DEEPER = (0, 4, 6, 10)  # quality of depths 1, 2, ... over that of depth 1
-LEAD = (18, 26)  # of depth 0 over depth 1, in indices, where quality is fine and where it is coarse
-LEAD_FROM, LEAD_TO = 12, 44  # qualities between which it grows
 FEWER = 0.75  # steps of a frame between two others, over those of the depth before
 SPLITS = ((2, 32, 8192), (1, 8, 2048))  # split, from so many frames on, and bytes: each part takes some 8 more
 TOGETHER = 1 << 20  # luma samples that are fitted at a time
-
-
-def offsets_of(quality: int) -> tuple[int, ...]:
-    """Of quality by depth, where depth 0 has `quality`: what others refer to is worth more, most so at low rates."""
-    part = min(max((quality - LEAD_FROM) / (LEAD_TO - LEAD_FROM), 0.0), 1.0)
-    lead = round(LEAD[0] + part * (LEAD[1] - LEAD[0]))
-    return (0, *(lead + deeper for deeper in DEEPER))
 
 
 @dataclass(frozen=True)
@@ -119,7 +110,7 @@ class FrameGroupEncoder:
     ) -> EncodedFrames:
         """Fit, code, decode and compare. carried: the last frame of the group before, None for a random-access group.
 
-        quality: index of the frames of depth 0; seed: of the noise of fitting.
+        quality: as in encode.qualities; seed: of the noise of fitting.
         """
         coded = self._fit(frames, place, carried, quality, effort, seed, watch)
         began = time.perf_counter()
@@ -144,7 +135,7 @@ class FrameGroupEncoder:
     ) -> _CodedGroup:
         """Frames to a record; arguments as of `encode`."""
         began = time.perf_counter()
-        order, offsets = coding_order(len(frames), carried is not None), offsets_of(quality)
+        order, (index, offsets) = coding_order(len(frames), carried is not None), indices_of(quality)
         coded: dict[int, _CodedFrame] = {}
         shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
         references = References(lambda frame: to_picture(shown[frame], self.info, self.device), self.info)
@@ -155,7 +146,7 @@ class FrameGroupEncoder:
         done, errors = 0, 0.0
         for together in self._batches(order):
             depth = together[0].depth
-            own = quality_of_depth(quality, offsets, depth)
+            own = quality_of_depth(index, offsets, depth)
             settings = FrameSettings(effort.steps(depth), lambda_of(own), seed=seed + together[0].frame)
             tasks = [
                 Task(
@@ -182,7 +173,7 @@ class FrameGroupEncoder:
         fitting, began = time.perf_counter() - began, time.perf_counter()
         in_order = [coded[p.frame] for p in order]
         headers = tuple(one.header for one in in_order)
-        section = FramesSection(quality, offsets, headers, streams_of([one.symbols for one in in_order], order))
+        section = FramesSection(index, offsets, headers, streams_of([one.symbols for one in in_order], order))
         record = new_record(place, frames, (Section(SectionKind.FRAMES, section.pack()),))
         bits: dict[str, float] = {}
         for one in in_order:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from nvcodec.bitstream.frames import QUALITIES
 from nvcodec.encode.plan import Decision
+from nvcodec.encode.qualities import FINEST, clamped
 from nvcodec.encode.report import GroupReport
 from nvcodec.planning.sizing import OPEN_END_GROUPS
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE, quality_of
@@ -32,8 +33,8 @@ class QualityControl:
     With a rate: a frame at quality q is taken to cost c 2 ** (-slope q / 16) bits, with one c and one slope for intra
     frames, of which there is one in a random-access group and one behind a cut, and others for all others. Each c is
     guessed before the first group, then follows what groups cost; q is what spends the rest of the budget evenly, or
-    that of the last group, where it nearly does. A group is worth another try where those after it, if any, cannot make
-    up for it.
+    that of the last group, where it nearly does; below 0 intra frames stay as they are. A group is worth another try
+    where those after it, if any, cannot make up for it.
     """
 
     def __init__(self, decision: Decision, pixels: int, lam: float | None, overhead: int) -> None:
@@ -42,12 +43,12 @@ class QualityControl:
         self._spent, self._frames, self._fresh = 8.0 * (overhead + FILE_END), 0, 0
         self._intra, self._inter = 0.0, 0.0  # c, bits
         self._seen = (0, 0)  # groups without intra frames, and with some
-        self._quality = _clamp(quality_of(lam)) if lam is not None else None
+        self._quality = clamped(quality_of(lam)) if lam is not None else None
 
     def quality(self) -> int:
         """Of the next group."""
         if self._decision.bpp is None:
-            return _clamp(quality_of(None)) if self._quality is None else self._quality
+            return clamped(quality_of(None)) if self._quality is None else self._quality
         found = self._nearest(self._quality)
         if self._quality is not None:
             found = min(max(found, self._quality - MOST_TURN), self._quality + MOST_TURN)
@@ -56,7 +57,7 @@ class QualityControl:
     def guess(self, quality: int, intra: float, inter: float | None = None) -> None:
         """Before the first group, where there is a rate: bits of an intra frame at a quality, and of another one, where
         there is news of that."""
-        self._intra = intra / _fall(INTRA_SLOPE, quality)
+        self._intra = intra / _fall(INTRA_SLOPE, max(quality, 0))
         if inter is not None:
             self._inter = inter / _fall(INTER_SLOPE, quality)
         elif not self._inter:
@@ -101,12 +102,12 @@ class QualityControl:
                 bits += 8.0 * again.size * (_fall(slope, q - _quality_of(again)) - 1)
             return max(abs(bits - left) - slack, 0.0)
 
-        return min(range(QUALITIES), key=lambda q: (missed(q), abs(q - (quality or 0))))
+        return min(range(FINEST, QUALITIES), key=lambda q: (missed(q), abs(q - (quality or 0))))
 
     def _cost(self, intra: int, frames: int, quality: int) -> float:
         """Bits of frames of which so many are intra frames, about."""
         inter = (frames - intra) * self._inter
-        return intra * self._intra * _fall(INTRA_SLOPE, quality) + inter * _fall(INTER_SLOPE, quality)
+        return intra * self._intra * _fall(INTRA_SLOPE, max(quality, 0)) + inter * _fall(INTER_SLOPE, quality)
 
     def _ahead(self) -> int:
         """Frames that are to come."""
@@ -137,7 +138,7 @@ def next_quality(tried: Mapping[int, float], target: float) -> int | None:
     tried: the PSNR of each quality that was tried, one or more.
     """
     reached = [quality for quality, psnr in tried.items() if psnr >= target]
-    best = max(reached, default=-1)
+    best = max(reached, default=FINEST - 1)
     missed = [quality for quality in tried if quality > best]
     if reached and tried[best] - target < SLACK:
         return None
@@ -148,7 +149,7 @@ def next_quality(tried: Mapping[int, float], target: float) -> int | None:
     else:
         edge = best if reached else min(tried)
         far = (tried[edge] - target) / _worth(tried)
-        found = _clamp(edge + (max(1, math.floor(far)) if reached else math.floor(far)))
+        found = clamped(edge + (max(1, math.floor(far)) if reached else math.floor(far)))
     return None if found in tried else found
 
 
@@ -167,7 +168,3 @@ def _fall(slope: float, quality: int) -> float:
 
 def _quality_of(report: GroupReport) -> int:
     return round(quality_of(report.lam))
-
-
-def _clamp(quality: float) -> int:
-    return min(max(round(quality), 0), QUALITIES - 1)
