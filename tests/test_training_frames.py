@@ -22,7 +22,7 @@ from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference, predict
 from nvcodec.training import frames as training
 from nvcodec.training.analysis import load_analyses
-from nvcodec.training.frames import FrameSettings, FrameTrainer, RateMeter, Softness, Task
+from nvcodec.training.frames import FrameSettings, FrameTrainer, RateMeter, Task, soft_round
 from nvcodec.video import VideoInfo
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def test_the_loss_falls_with_steps(trainer, pictures, references):
         mse, bpp = coded(trainer, task, latents)
         losses.append(mse / HOW.lam + bpp)
         if steps == 40:
-            assert mse == pytest.approx(trainer.mse, rel=0.4), "what is trained becomes what is coded"
+            assert mse == pytest.approx(trainer.mse, rel=0.7), "what is trained is nearly what is coded"
     assert losses[0] > 1.02 * losses[1] > 1.02**2 * losses[2]
 
 
@@ -153,12 +153,32 @@ def coded_levels(latents):
     return [level for level, v in latents.latents.items() if bool(v.any())]
 
 
-def test_same_seed_same_result(trainer, pictures):
-    def fitted(seed):
-        (latents,) = trainer.fit([Task(pictures[2])], QUALITY, replace(HOW, seed=seed), nothing)
+def test_same_task_same_result(trainer, pictures):
+    def fitted():
+        (latents,) = trainer.fit([Task(pictures[2])], QUALITY, HOW, nothing)
         return torch.cat([v.flatten() for v in latents.by_name().values()])
 
-    assert torch.equal(fitted(1), fitted(1)) and not torch.equal(fitted(1), fitted(2))
+    assert torch.equal(fitted(), fitted())
+
+
+def test_a_dead_zone_is_taken_where_it_is_cheaper(trainer, pictures):
+    """By each frame for itself, and not by intra frames."""
+    tasks = [Task(pictures[n], [Reference(pictures[0])]) for n in (1, 3, 5)]
+    lam = training.lambda_of(36)
+    work = trainer._start(tasks, 36, lam)
+    before = {level: v.clone() for level, v in work.values.items()}
+    plain = trainer._costs(work, lam)
+    costs = trainer._shrink(work, lam)
+    assert (costs <= plain).all() and (costs < plain).any()
+    assert torch.equal(costs, trainer._costs(work, lam))
+    for level, values in work.values.items():
+        less = before[level].abs() - values.abs()
+        assert bool((less >= 0).all()) and float(less.max()) < max(training.ZONES) + 1e-5
+        assert bool((values * before[level] >= 0).all())
+    intra = trainer._start([Task(pictures[2])], QUALITY, HOW.lam)
+    before = {level: v.clone() for level, v in intra.values.items()}
+    trainer._shrink(intra, HOW.lam)
+    assert all(torch.equal(v, before[level]) for level, v in intra.values.items())
 
 
 def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
@@ -192,9 +212,8 @@ def test_a_guess_is_rated(trainer, pictures):
 
 
 @pytest.mark.parametrize("references", [False, True])
-def test_frames_together_are_as_each_alone(trainer, pictures, references, monkeypatch):
-    """Without noise, up to roundings."""
-    monkeypatch.setattr(Softness, "__call__", lambda self, values: values)
+def test_frames_together_are_as_each_alone(trainer, pictures, references):
+    """Up to roundings."""
     tasks = [
         Task(pictures[t + 1], [Reference(pictures[n]) for n in (0, 4 + t)] if references else []) for t in range(3)
     ]
@@ -215,24 +234,17 @@ def test_frames_together_are_as_each_alone(trainer, pictures, references, monkey
 # rounding and rating --------------------------------------------------------------------------------------------------
 
 
-def test_soft_rounding_keeps_integers_and_halves():
+def test_soft_rounding_is_nearly_rounding():
     values = torch.arange(-6, 7) / 2
-    for sharpness in (0.5, 2.0, 10.0):
-        assert torch.allclose(training._soft_round(values, sharpness), values, atol=1e-5)
-    between = torch.linspace(-2.8, 2.8, 15)
-    gentle, sharp = (training._soft_round(between, sharpness) for sharpness in (0.01, 60.0))
-    assert torch.allclose(gentle, between, atol=1e-3)
-    assert torch.allclose(sharp, between.round(), atol=0.01)
-    assert bool((training._soft_round(torch.linspace(-2, 2, 99), 4.0).diff() > 0).all())
+    assert torch.allclose(soft_round(values), values, atol=1e-5), "integers and halves stay"
+    between = 6 * torch.rand(4000, generator=torch.Generator().manual_seed(0)) - 3
+    assert float((soft_round(between) - between.round()).abs().mean()) < 0.02
+    assert bool((soft_round(between.sort().values).diff() >= 0).all())
 
 
-def test_softness_ends_as_rounding():
-    values = 6 * torch.rand(4000, generator=torch.Generator().manual_seed(0)) - 3
-    generator = torch.Generator().manual_seed(1)
-    off = [float((Softness(p, generator)(values) - values.round()).abs().mean()) for p in (0.0, 0.5, 1.0)]
-    assert off[0] > 0.15 > off[1] > off[2] and off[2] < 0.02
-    assert torch.equal(Softness(1.0, generator)(values), Softness(1.0, generator)(values)), "no noise is left"
-    assert not torch.equal(Softness(0.0, generator)(values), Softness(0.0, generator)(values))
+def test_soft_rounding_has_gradients():
+    values = torch.linspace(-0.9, 0.9, 19, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(soft_round, (values,))
 
 
 def test_rated_is_what_is_coded(trainer, pictures):
@@ -254,7 +266,7 @@ def test_rated_is_what_is_coded(trainer, pictures):
     expected = picture_of(trainer, task, code)
     named |= kept
     for arithmetic in (EXACT, SMOOTH):
-        meter = RateMeter(named, None)
+        meter = RateMeter(named)
         picture = picture_of(trainer, task, meter.code, arithmetic)
         # Far from a narrow law is an escape in a file, of at most 16 bits and some; a meter has all of the tail.
         assert float(meter.total) == pytest.approx(sum(writer.bits.values()), rel=0.08)
@@ -266,7 +278,7 @@ def test_a_meter_rates_the_cells_of_a_pass_only():
     law = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), torch.tensor(512.0)
     cells = torch.zeros(4, 4, dtype=torch.bool)
     cells[1, 2] = True
-    meter = RateMeter(values, None)
+    meter = RateMeter(values)
     found = meter.code("latent2", 1, cells, *law)
     assert found.sum() == 2 * 3 * 5 and bool((found[:, :, 1, 2] == 5).all())
     assert meter.total.shape == (2,)

@@ -103,7 +103,7 @@ class FrameChainEncoder:
         place, quality = Place(0, 0, 0, 0, Inheritance.NONE), round(quality_of(None))
         for count, steps in TIMED:
             few, before = first[:count], self._groups.seconds_of_steps
-            report = self._groups.encode(few, place, None, quality, Effort(steps, steps), 0, lambda *_: None).report
+            report = self._groups.encode(few, place, None, quality, Effort(steps, steps), lambda *_: None).report
             in_steps = self._groups.seconds_of_steps - before
         rest = report.seconds_training + report.seconds_coding + report.seconds_checking - in_steps
         return in_steps / Effort(steps, steps).total(len(few), True), rest / len(few) * self._decision.group
@@ -133,9 +133,8 @@ class FrameChainEncoder:
     ) -> EncodedFrames:
         total = self._effort.total(len(frames), place.random_access)
         watch = pace.watch(place.number, len(frames), total, output)
-        seed = self._settings.seed * 1_000_003 + place.first_frame
         return self._groups.encode(
-            frames, place, carried, quality, self._effort, seed, lambda done, mse: watch(done - 1, mse, 0.0)
+            frames, place, carried, quality, self._effort, lambda done, mse: watch(done - 1, mse, 0.0)
         )
 
     def _size(self, frames: Sequence[Frame], quality: int) -> int:

@@ -105,14 +105,13 @@ class FrameGroupEncoder:
         carried: Planes | None,
         quality: int,
         effort: Effort,
-        seed: int,
         watch: Watch,
     ) -> EncodedFrames:
         """Fit, code, decode and compare. carried: the last frame of the group before, None for a random-access group.
 
-        quality: as in encode.qualities; seed: of the noise of fitting.
+        quality: as in encode.qualities.
         """
-        coded = self._fit(frames, place, carried, quality, effort, seed, watch)
+        coded = self._fit(frames, place, carried, quality, effort, watch)
         began = time.perf_counter()
         planes = self._decoded(coded.record, carried, coded.planes)
         record, report = checked(coded.record, planes, frames, self.video, self.info, self.device, coded.costs, began)
@@ -120,7 +119,7 @@ class FrameGroupEncoder:
 
     def size(self, frames: Sequence[Frame], place: GroupPlace, carried: Planes | None, quality: int) -> int:
         """Bytes of a group whose latents are as analysis and search have them; it is not decoded."""
-        coded = self._fit(frames, place, carried, quality, Effort(0, 0), 0, lambda *_: None)
+        coded = self._fit(frames, place, carried, quality, Effort(0, 0), lambda *_: None)
         return size_of(coded.record, self.video)
 
     def _fit(
@@ -130,7 +129,6 @@ class FrameGroupEncoder:
         carried: Planes | None,
         quality: int,
         effort: Effort,
-        seed: int,
         watch: Watch,
     ) -> _CodedGroup:
         """Frames to a record; arguments as of `encode`."""
@@ -147,7 +145,7 @@ class FrameGroupEncoder:
         for together in self._batches(order):
             depth = together[0].depth
             own = quality_of_depth(index, offsets, depth)
-            settings = FrameSettings(effort.steps(depth), lambda_of(own), seed=seed + together[0].frame)
+            settings = FrameSettings(effort.steps(depth), lambda_of(own))
             tasks = [
                 Task(
                     to_picture(frames[p.frame].planes, self.info, self.device),

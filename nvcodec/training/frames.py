@@ -2,11 +2,12 @@
 
     minimise  D / lambda + R        D: of RGB and luma (training.distortion), R: bits per pixel
 
-over real values v of the latents, once displacements were searched for (training.displacement). What the network
-sees and what is rated is the same, s(s(v) + u): s rounds softly, u is uniform noise; over the steps s becomes a hard
-rounding and u vanishes, so that what is fitted becomes what is coded (Ladune et al. 2023, COOL-CHIC; Agustsson and
-Theis 2020). Values rounded with straight-through gradients for D, and with noise for R, settle at the edges
-between integers, the more so the longer they are fitted (docs/experiments.md).
+over real values v of the latents, once displacements were searched for (training.displacement). They start as the
+analysis network has them, and in frames that are predicted nearer to 0 by what makes them cheapest, a dead zone as
+other codecs' quantisation has. What the network sees and what is rated is the same, s(s(v)), where s rounds softly, but
+nearly as hard as what is coded (Agustsson and Theis 2020). Beginning softer, or with noise besides (Ladune et al. 2023,
+COOL-CHIC), takes hundreds of steps to make up for what it spoils in values that are near their best
+(docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,7 +35,8 @@ DEFAULT_LAMBDA = 2.0**-10
 WARM = 5  # steps until the learning rates are whole
 LEAST_RATE = 0.05  # of a learning rate, at the end
 SURE_LOG2 = -4.625  # of a scale, below which there is no row for it (section 16.8 of the spec)
-SHARPNESS = (2.0, 10.0)  # of soft rounding, at the start and at the end
+ZONES = (0.05, 0.1, 0.2)  # of steps
+SHARPNESS = 10.0  # of soft rounding
 
 
 def lambda_of(quality: float) -> float:
@@ -51,12 +53,11 @@ def quality_of(lam: float | None) -> float:
 @dataclass(frozen=True)
 class FrameSettings:
     """steps: of gradients, 0 to take what the analysis network says. lam: lambda. rate: learning rate of latents, in
-    their steps. seed: of the noise."""
+    their steps."""
 
     steps: int
     lam: float
-    rate: float = 0.1
-    seed: int = 0
+    rate: float = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ class FrameTrainer:
         two finest, or of all, are 0 where the frame is better off without them.
         """
         work = self._start(tasks, quality, settings.lam)
-        costs = self._costs(work, settings.lam)
+        costs = self._shrink(work, settings.lam)
         if settings.steps:
             before = {level: v.clone() for level, v in work.values.items()}
             began = time.perf_counter()
@@ -159,9 +160,21 @@ class FrameTrainer:
     def _moving(self, task: Task, fields: Sequence[Tensor]) -> Tensor:
         """Bits of the fields of a frame, (1,)."""
         named = {f"flow{number}": field for number, field in enumerate(fields)}
-        meter = RateMeter(named, None)
+        meter = RateMeter(named)
         self.model.displacements(self.weights, tuple(named), meter.code, EXACT, guess=task.guess)
         return meter.total
+
+    def _shrink(self, work: _Work, lam: float) -> Tensor:
+        """Bring the values of each frame nearer to 0 by what makes it cheapest. What they cost then, (N,)."""
+        costs = self._costs(work, lam)
+        start = {level: v.clone() for level, v in work.values.items()}
+        for zone in ZONES if work.prediction is not None else ():
+            less = {level: v.sign() * (v.abs() - zone).clamp(min=0) for level, v in start.items()}
+            found = self._costs(replace(work, values=less), lam)
+            for level, values in work.values.items():
+                values[found < costs] = less[level][found < costs]
+            costs = torch.minimum(found, costs)
+        return costs
 
     def _leave_out(self, work: _Work, costs: Tensor, lam: float) -> None:
         """Make latents 0 where that is cheaper: a frame says of each level whether it is coded. costs: as they are."""
@@ -173,19 +186,16 @@ class FrameTrainer:
             work.values[LEVELS[coded]][cheaper] = 0.0
             costs = torch.minimum(without, costs)
 
-    def _coded(self, work: _Work, softness: Softness | None, levels: Sequence[int] = LEVELS) -> tuple[Tensor, Tensor]:
-        """(distortions, bits) of each frame, (N,), of values rounded softly, or, for None, to integers.
-
-        levels: those that are coded.
-        """
-        meter = RateMeter({f"latent{level}": values for level, values in work.values.items()}, softness)
+    def _coded(self, work: _Work, levels: Sequence[int] = LEVELS, softly: bool = False) -> tuple[Tensor, Tensor]:
+        """(distortions, bits) of each frame, (N,), of rounded values. levels: those that are coded."""
+        meter = RateMeter({f"latent{level}": values for level, values in work.values.items()}, softly)
         picture = self.model.picture(self.weights, work.tuning, work.prediction, meter.code, SMOOTH, levels)
         return self.distortion(picture, work.target), meter.total + work.moving
 
     @torch.no_grad()
     def _costs(self, work: _Work, lam: float, levels: Sequence[int] = LEVELS) -> Tensor:
         """D / lambda + R of each frame, (N,), of the rounded values of the levels that are coded."""
-        distortion, rate = self._coded(work, None, levels)
+        distortion, rate = self._coded(work, levels)
         return distortion / lam + rate / self.pixels
 
     def _descend(self, work: _Work, settings: FrameSettings, watch: Watch) -> None:
@@ -194,12 +204,11 @@ class FrameTrainer:
         for leaf in leaves:
             leaf.requires_grad_()
         optimizer = torch.optim.Adam(leaves, betas=(0.9, 0.95))
-        generator = torch.Generator(work.target.device).manual_seed(settings.seed)
         for step in range(settings.steps):
             decay = 0.5 * (1 + math.cos(math.pi * step / settings.steps)) * (1 - LEAST_RATE) + LEAST_RATE
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate * decay * min(1.0, (step + 1) / WARM)
-            distortion, rate = self._coded(work, Softness(step / settings.steps, generator))
+            distortion, rate = self._coded(work, softly=True)
             optimizer.zero_grad()
             (distortion.sum() / settings.lam + rate.sum() / self.pixels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -222,36 +231,25 @@ class _Work:
     moving: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Softness:
-    """How values are rounded on the way to integers. progress: of the fit, 0 to 1."""
-
-    progress: float
-    generator: torch.Generator
-
-    def __call__(self, values: Tensor) -> Tensor:
-        """Softly rounded, with what is left of the noise."""
-        sharpness = SHARPNESS[0] + (SHARPNESS[1] - SHARPNESS[0]) * self.progress
-        noise = torch.rand(values.shape, generator=self.generator, device=values.device) - 0.5
-        return _soft_round(_soft_round(values, sharpness) + (1 - self.progress) * noise, sharpness)
-
-
-def _soft_round(x: Tensor, sharpness: float) -> Tensor:
-    middle = torch.floor(x).detach() + 0.5
-    return middle + torch.tanh(sharpness * (x - middle)) / (2 * math.tanh(sharpness / 2))
+def soft_round(values: Tensor) -> Tensor:
+    """Rounded twice, softly: nearly integers, with gradients between them."""
+    for _ in range(2):
+        middle = torch.floor(values).detach() + 0.5
+        values = middle + torch.tanh(SHARPNESS * (values - middle)) / (2 * math.tanh(SHARPNESS / 2))
+    return values
 
 
 class RateMeter:
-    """A coder (models.base.Coder) that codes nothing: gives values softly rounded, and adds up the bits of each frame.
+    """A coder (models.base.Coder) that codes nothing: gives rounded values, and adds up the bits of each frame.
 
     As in a file, what the network is sure of is what it expects and costs nothing.
 
-    softness: None to round them to integers. total: (N,).
+    softly: whether they are rounded by `soft_round`. total: (N,).
     """
 
-    def __init__(self, values: dict[str, Tensor], softness: Softness | None) -> None:
+    def __init__(self, values: dict[str, Tensor], softly: bool = False) -> None:
         self.total: Tensor = torch.zeros(())
-        self._values = {name: torch.round(v) if softness is None else softness(v) for name, v in values.items()}
+        self._values = {name: soft_round(v) if softly else torch.round(v) for name, v in values.items()}
 
     def code(
         self, name: str, stride: int, cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None

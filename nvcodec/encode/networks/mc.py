@@ -15,7 +15,7 @@ GROUP = 16
 WIDTH = McConfig().width
 
 PRESETS = {
-    "ultrafast": Training(8, 6),
+    "ultrafast": Training(40, 8),
     "fast": Training(60, 40),
     "medium": Training(200, 140),
     "slow": Training(600, 400),
