@@ -226,7 +226,7 @@ def test_displacements_and_latents_are_bounded():
 
 def test_tensors_of_the_default_configuration():
     tensors = create_frame_model("mc", McConfig().values, 180, 320).tensors
-    assert McConfig().values == (16, 32, 24, 24, 16, 12, 16)
+    assert McConfig().values == (16, 32, 24, 24, 16, 12, 24)
     names = [t.name for t in tensors]
     assert len(names) == len(set(names)) and all((t.kind, t.radius) == (LATENT, 0) for t in tensors)
     assert names[:4] == ["intra.steps", "intra.start", "inter.steps", "inter.start"]

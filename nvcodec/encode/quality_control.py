@@ -23,7 +23,8 @@ MOST_TURN = 8  # indices from one group to the first try of the next
 FILE_END = 64  # bytes of a file after its groups, about
 
 DECIBELS = 2.9 / QUALITIES_PER_OCTAVE  # that an index is worth, about
-FLATTEST, STEEPEST = DECIBELS / 16, DECIBELS * 4  # what it is believed to be worth, whatever was measured
+FLATTEST, STEEPEST = DECIBELS / 4, DECIBELS * 4  # what it is believed to be worth, whatever was measured
+FAR = 8  # indices between what reaches a PSNR and what does not, of which the next one tried is in the middle half
 SLACK = 0.35  # dB over the PSNR asked for that are not worth another try
 
 
@@ -145,7 +146,8 @@ def next_quality(tried: Mapping[int, float], target: float) -> int | None:
     if reached and missed:
         worse = min(missed)
         part = (tried[best] - target) / (tried[best] - tried[worse])
-        found = max(best + 1, math.floor(best + part * (worse - best)))
+        edge = (worse - best) / 4 if worse - best > FAR else 0  # so that what is not straight does not take many tries
+        found = max(best + 1, math.floor(min(max(best + part * (worse - best), best + edge), worse - edge)))
     else:
         edge = best if reached else min(tried)
         far = (tried[edge] - target) / _worth(tried)

@@ -53,7 +53,7 @@ class McConfig:
     flow: int = 24
     coarse: int = 16
     middle: int = 12
-    fine: int = 16
+    fine: int = 24
 
     def __post_init__(self) -> None:
         require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"mc: group {self.group} is not in 1..4096")

@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("45a3c4d80afc4799")
+PRIOR = bytes.fromhex("81e5245bc0d7f976")
 GROUP = 16
 WIDTH = McConfig().width
 
