@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvcodec.decode.symbols import SKIPPED, Reader, chosen, laws, placed
+from nvcodec.decode.symbols import SKIPPED, Reader, chosen, pass_laws, placed
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.entropy import laplace, rans
 from nvcodec.errors import FormatError, MalformedError
@@ -19,7 +19,8 @@ STEP = st.integers(1, 4095)
 
 
 def law(location, scale, step):
-    floors, rows = laws(np.array([location]), np.array([scale]), step)
+    fields = (torch.full((1, 1, 1, 1), float(value)) for value in (location, scale))
+    floors, rows = pass_laws(torch.ones(1, 1, dtype=torch.bool), *fields, None if step is None else torch.tensor(step))
     return int(floors[0]), int(rows[0])
 
 
@@ -103,7 +104,7 @@ def test_round_trip(seed, count, small, lanes):
         assert torch.equal(reader(*what), values)
         name, stride, cells, location, scale, step = what
         assert not values[0, :, ~cells].any() and values.shape == location.shape
-        rows = laws(chosen(location, cells), chosen(scale, cells), None if step is None else int(step))[1]
+        rows = pass_laws(cells, location, scale, step)[1]
         true = chosen(known[name][..., ::stride, ::stride], cells)
         assert (chosen(values, cells) == true)[rows != SKIPPED].all()
     reader.finish()

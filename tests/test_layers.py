@@ -11,7 +11,7 @@ from nvc_samples import FRAMES, tiny_nvc
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "nvcodec"
 
-LAYER_1 = {"errors", "limits", "jit", "video", "metrics"}
+LAYER_1 = {"errors", "limits", "jit", "threads", "video", "metrics"}
 LAYER_2 = {"bitstream", "entropy", "models", "media", "planning"}
 ALL = LAYER_1 | LAYER_2 | {"decode", "training", "encode", "api"}
 ALLOWED = {

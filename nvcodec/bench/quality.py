@@ -7,8 +7,7 @@ Frames are taken one pair at a time, so memory does not grow with their number. 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -19,6 +18,7 @@ from nvcodec.bench.extras import need
 from nvcodec.errors import SourceError, UsageError
 from nvcodec.media.color import stack_planes, to_rgb, working_matrix
 from nvcodec.metrics import MS_SSIM_MIN_SIDE, PsnrMeter, mean
+from nvcodec.threads import threads_of_torch
 from nvcodec.video import Chroma, Frame, Range, VideoInfo
 
 PLANES = ("psnr_y", "psnr_u", "psnr_v")
@@ -100,7 +100,7 @@ def measure(
             shorter, longer = meter.frames, meter.frames + 1 + sum(1 for _ in (right if a is None else left))
             counts = (shorter, longer) if a is None else (longer, shorter)
             raise SourceError("the reference has {} frames, the decoded video {}".format(*counts))
-        with torch.inference_mode(), _threads(threads):
+        with torch.inference_mode(), threads_of_torch(threads):
             x, y = to_rgb(stack_planes([a]), info), to_rgb(stack_planes([b]), other)
             meter.add((x.numpy(), y.numpy()), (a.planes[:planes], b.planes[:planes]))
             for name, values in per_frame.items():
@@ -174,14 +174,3 @@ def _luma(frame: Frame, info: VideoInfo) -> Tensor:
 def _interleaved(picture: Tensor) -> Tensor:
     """The same (1, C, H, W) laid out as pixels in memory, which convolutions on a CPU are several times faster with."""
     return picture.contiguous(memory_format=torch.channels_last)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Torch works with so many threads within, and as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -6,9 +6,8 @@ it has given away. On the CPU the parts of a group are decoded side by side, one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -23,6 +22,7 @@ from nvcodec.errors import MalformedError
 from nvcodec.models.base import Coder, FrameModel, Weights
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
 from nvcodec.models.motion import Reference, midway, predict
+from nvcodec.threads import threads_of_torch
 from nvcodec.video import VideoInfo
 
 FIELDS = ("flow0", "flow1")  # displacements of the first and the second reference
@@ -94,7 +94,7 @@ class _Group:
             for numbers, reader in works:
                 self._part(numbers, reader)
         else:
-            with _threads_of_torch(max(1, threads // len(works))), ThreadPoolExecutor(threads) as pool:
+            with threads_of_torch(max(1, threads // len(works))), ThreadPoolExecutor(threads) as pool:
                 for done in [pool.submit(self._part, numbers, reader) for numbers, reader in works]:
                     done.result()
         return [self._shown[frame] for frame in range(self._count)]
@@ -121,17 +121,6 @@ class _Group:
                 prediction = code_prediction(self._model, self._weights, place, used, self._motions, code)
             picture = self._model.picture(self._weights, tuning, prediction, code, levels=levels)
             self._shown[place.frame] = to_planes(picture, self._info)
-
-
-@contextmanager
-def _threads_of_torch(count: int) -> Iterator[None]:
-    """So many threads for each operation, in this thread and in those that are begun meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class FrameRenderer:

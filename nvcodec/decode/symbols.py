@@ -1,7 +1,7 @@
 """The symbols of coded frames: from what a network expects of a value to a row of `entropy.laplace`, and back.
 
 A network gives a location and half the log2 of a scale in activation units (`models.integer`); all that is decided here
-is decided in integers, by `laws`, for the decoder and for the encoder, which has a `Writer` of the same shape.
+is decided in integers, by `pass_laws`, for the decoder and for the encoder, which has a `Writer` of the same shape.
 """
 
 from __future__ import annotations
@@ -25,36 +25,24 @@ SKIPPED = -1  # instead of a row
 _UNIT_LOG = 9 * 256  # of an activation of 1, in 256ths
 
 
-def laws(location: Ints, scale: Ints, step: int | None) -> tuple[Ints, Ints]:
-    """(floors, rows) of values from their location and scale, all of one shape; a value is its floor plus a symbol r.
-
-    step: what a value is multiplied with, in activation units; without one, the location is in 1/64 of a value. Rows
-    are those of `entropy.laplace`, SKIPPED where the scale is so small that nothing is coded: the value is its floor,
-    which is L / 8 rounded half up. With L the location in eighths of a value and s the index of the scale:
-
-        L = floor(8 location / step + 1/2)                   or floor(location / 8 + 1/2)
-        s = floor(4 (2 scale / 512 - log2(step / 512)) + 18 + 1/2)
-
-    log2 in 256ths, rounded down; s is at most 47, and below 0 the value is skipped.
-    """
-    found = _laws(_line(location), _line(scale), np.ones((1, len(location)), np.bool_), *_step(step))
-    return found[0], found[1]
-
-
-def _line(values: Ints) -> Floats:
-    """Values as those of a field of one channel and one row."""
-    return values.astype(np.float32).reshape(1, 1, -1)
-
-
 def _step(step: int | None) -> tuple[int, int]:
     """A step, 0 for none, and its log2 less that of an activation of 1, in 256ths."""
     return (0, 0) if step is None else (step, log2_fixed(step) - _UNIT_LOG)
 
 
 def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None) -> tuple[Ints, Ints]:
-    """`laws` of the values of one pass, in the order of coding: those of `cells`, (h, w) bool, channel by channel.
+    """(floors, rows) of the values of one pass, those of `cells`, (h, w) bool, channel by channel, in the order of
+    coding; a value is its floor plus a symbol r.
 
-    location, scale: (1, C, h, w) float32 integers.
+    location, scale: (1, C, h, w) float32 integers. step: what a value is multiplied with, in activation units; without
+    one, the location is in 1/64 of a value. Rows are those of `entropy.laplace`, SKIPPED where the scale is so small
+    that nothing is coded: the value is its floor, which is L / 8 rounded half up. With L the location in eighths of a
+    value and s the index of the scale:
+
+        L = floor(8 location / step + 1/2)                   or floor(location / 8 + 1/2)
+        s = floor(4 (2 scale / 512 - log2(step / 512)) + 18 + 1/2)
+
+    log2 in 256ths, rounded down; s is at most 47, and below 0 the value is skipped.
     """
     fields = location[0].cpu().numpy(), scale[0].cpu().numpy()
     return _laws(*fields, cells.cpu().numpy(), *_step(None if step is None else int(step)))
@@ -62,7 +50,7 @@ def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | Non
 
 @compiled
 def _laws(location: Floats, scale: Floats, cells: Flags, step: int, log: int) -> tuple[Ints, Ints]:
-    """`laws` at the cells of fields (C, h, w). step, log: as `_step` gives them."""
+    """`pass_laws` of fields (C, h, w). step, log: as `_step` gives them."""
     size = len(location) * int(cells.sum())
     floors, rows = np.empty(size, np.int64), np.empty(size, np.int64)
     i = 0

@@ -14,7 +14,7 @@ PRESETS = {
     "fast": "quick and decent",
     "medium": "the default",
     "slow": "for archives",
-    "paper": "the published network and schedule",
+    "paper": "published networks and schedules; of mc the longest",
 }
 """Name to summary, fastest first."""
 
