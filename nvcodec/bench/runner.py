@@ -231,7 +231,7 @@ def _speed(runs: list[_Run], pixels: int, apart: str) -> dict[str, Any]:
     seconds = median(run.seconds for run in runs)
     return {
         "seconds": seconds,
-        "runs": [round(run.seconds, 4) for run in runs],
+        "runs": [run.seconds for run in runs],
         "px_per_s": pixels / seconds,
         "cpu_seconds": median(run.cpu for run in runs),
         "peak_MiB": median(run.cost.peak for run in runs) / 2**20,
