@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvcodec.decode.symbols import SKIPPED, Reader, chosen, pass_laws, placed
+from nvcodec.decode.symbols import Reader, chosen, placed
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.entropy import laplace, rans
+from nvcodec.entropy.laws import SKIPPED, pass_laws
 from nvcodec.errors import FormatError, MalformedError
 from nvcodec.limits import MAX_MAGNITUDE
 from nvcodec.models.integer import log2_fixed

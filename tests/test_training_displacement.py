@@ -2,19 +2,28 @@
 
 from itertools import islice
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from clip_samples import BUNNY
 from torch.nn.functional import pixel_shuffle
 
+from nvcodec.bitstream.registry import Origin
+from nvcodec.decode.frames import named_weights
 from nvcodec.decode.pictures import to_picture
+from nvcodec.decode.state import initial_state
+from nvcodec.encode.networks.mc import PRIOR
+from nvcodec.encode.symbols import Writer
 from nvcodec.media.source import open_source
-from nvcodec.models.mc import FLOW_BOUND
-from nvcodec.models.motion import CELL, Reference, moved, predict
-from nvcodec.training import displacement, overlap
+from nvcodec.models.base import FIELDS
+from nvcodec.models.integer import BOUND
+from nvcodec.models.mc import FLOW_BOUND, Mc, McConfig
+from nvcodec.models.motion import CELL, Reference, midway, moved, predict
+from nvcodec.training import displacement, windows
 from nvcodec.training.displacement import Flows, flow, search
 from nvcodec.training.frames import lambda_of
+from nvcodec.training.overlap import LOGS, Prices, price
 from nvcodec.video import VideoInfo
 
 CPU = torch.device("cpu")
@@ -215,10 +224,73 @@ def test_refined_fields_cost_less(shot, number, guessed, monkeypatch):
     at, fields = searched(target, references, LAM, guess)
     costs = [whole_cost(at, target, references, fields, LAM, guess)]
     for _ in range(2):
-        fields = at.refine(fields, guess)
+        fields = at.refine(fields, guess, None, None)
         assert all(torch.equal(f, f.round()) for f in fields)
         costs.append(whole_cost(at, target, references, fields, LAM, guess))
     assert costs[1] < 0.995 * costs[0] and costs[2] < 1.002 * costs[1]
+
+
+def network_of(rows, columns):
+    """The prior's, for pictures of so many cells."""
+    model = Mc(McConfig(), rows * CELL, columns * CELL)
+    state = initial_state(model.tensors, 0, Origin.PRIOR, PRIOR)
+    return model, named_weights(model, state, CPU)
+
+
+def coded_bits(network, fields, guess):
+    """What displacements (1, 2, rows, columns) take."""
+    names = FIELDS[: len(fields)]
+    writer = Writer(dict(zip(names, fields, strict=True)))
+    model, weights = network
+    coded = model.displacements(weights, names, writer, guess=guess)
+    assert all(torch.equal(a, b) for a, b in zip(coded, fields, strict=True))
+    return sum(writer.bits.values())
+
+
+def zoomed(planes, scale, seed):
+    """A frame seen from nearer, with grain of its own."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for plane in planes:
+        middle = np.array(plane.shape[::-1]) / 2
+        matrix = np.column_stack((scale * np.eye(2), (1 - scale) * middle))
+        part = cv2.warpAffine(plane.astype(np.float32), matrix, plane.shape[::-1], flags=cv2.INTER_CUBIC)
+        parts.append((part + rng.normal(0, 2, part.shape)).round().clip(0, 255).astype(np.uint8))
+    return parts
+
+
+@pytest.mark.parametrize("kind", ["as it is", "zoomed"])
+@pytest.mark.parametrize("quality", [40, 60])
+def test_settled_fields_cost_less(kind, quality):
+    """Errors and real bits together, of real motion, and of a zoom, where neighbours all move differently."""
+    size = 9, 14
+    network = network_of(*size)
+    with open_source(BUNNY) as source:
+        shots = [frame.planes for frame in islice(source, 9)][::4]
+    if kind == "zoomed":
+        shots = [zoomed(shots[0], 1 + 0.04 * n, n) for n in range(3)]
+    first, target, last = (cropped(planes, 10, 30, *size) for planes in shots)
+    references, lam, costs = [Reference(first), Reference(last)], lambda_of(quality), []
+    guess = midway(search(last, references[:1], lam, network=network)[0], 1, 2)
+    for laws in (None, network):
+        fields = search(target, references, lam, guess, network=laws)
+        off = pixel_shuffle(predict(references, fields)[:, :4] - target[:, :4], 2)
+        bits = coded_bits(network, fields, guess)
+        costs.append(bits + float(off.square().sum()) * displacement.LUMA**2 / lam)
+    assert costs[1] < 0.985 * costs[0]
+
+
+def test_what_the_network_is_sure_of_is_taken(shot):
+    """A law without a row leaves no choice: what is settled is what will be decoded."""
+    model, weights = network_of(ROWS, COLUMNS)
+    sure = dict(weights)
+    sure["flow.out.bias"] = weights["flow.out.bias"].clone()
+    sure["flow.out.bias"][2:] = -BOUND
+    sure["flow.out.weight"] = torch.zeros_like(weights["flow.out.weight"])
+    sure["flow.out.bias"][:2] = 64.0 * 3
+    references = [Reference(cropped(shot, 42, 104))]
+    (field,) = search(cropped(shot, 40, 100), references, 1e-9, network=(model, sure))
+    assert coded_bits((model, sure), [field], None) == 0 and bool((field >= 3).all())
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -230,25 +302,35 @@ def test_windows_are_those_of_the_prediction(shot, number):
     fields = rng.integers(-60, 61, (number, 2, ROWS, COLUMNS))
     changed = fields.copy()
     changed[..., 2, 3] = rng.integers(-400, 401, (number, 2))
-    side = (32 - np.abs(2 * np.arange(32) - 31)).astype(np.float32)
     luma = pixel_shuffle(target[:, :4], 2)[0, 0].numpy()
     phases = [r.luma.phases[0, :, 0].numpy() for r in references]
-    margin, unit = references[0].luma.margin, np.float32(1 / (1024 * number))
-    total = np.zeros(luma.shape, np.float32)
-    for plane, field in zip(phases, fields, strict=True):
-        for r in range(-1, ROWS + 1):
-            for c in range(-1, COLUMNS + 1):
-                x, y = field[:, min(max(r, 0), ROWS - 1), min(max(c, 0), COLUMNS - 1)]
-                if (r, c) != (2, 3):
-                    overlap._add(total, plane, margin, r, c, CELL, y, x, side, 1.0)
-    base = (total * unit - luma)[24:56, 40:72].copy()
+    w = windows.windows(luma, phases[0], phases[-1], references[0].luma.margin, fields)
+    windows.take_out(w, 2, 3)
     both = np.concatenate((changed[..., 2, 3], changed[..., 2, 3]))[:2]
-    found = overlap._error(
-        base, phases[0], phases[-1], margin, 24, 40, 0, 32, 0, 32, both, number, side, unit, *luma.shape
-    )
+    found = windows.error(w, 2, 3, both)
     moved_by = [torch.from_numpy(f[None]).float() for f in changed]
     off = pixel_shuffle(predict(references, moved_by)[:, :4] - target[:, :4], 2)
     assert found == pytest.approx(float(off[0, 0, 24:56, 40:72].square().sum()), rel=0.01)
+    windows.put_in(w, 2, 3, both)
+    np.testing.assert_array_equal(w.fields, changed)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_windows_add_up_to_the_prediction(shot, number):
+    """Whichever cells were changed one after the other, those at the edges with what lies beyond."""
+    target = cropped(shot, 40, 100)
+    references = [Reference(cropped(shot, 40 + 2 * n, 100 + 4 * n)) for n in (1, 2)][:number]
+    rng = np.random.default_rng(0)
+    luma = pixel_shuffle(target[:, :4], 2)[0, 0].numpy()
+    phases = [r.luma.phases[0, :, 0].numpy() for r in references]
+    fields = rng.integers(-60, 61, (number, 2, ROWS, COLUMNS))
+    w = windows.windows(luma, phases[0], phases[-1], references[0].luma.margin, fields)
+    for r, c in ((0, 0), (2, 3), (ROWS - 1, COLUMNS - 1), (0, 3), (2, 3)):
+        windows.take_out(w, r, c)
+        windows.put_in(w, r, c, rng.integers(-400, 401, (2, 2)))
+    wanted = predict(references, [torch.from_numpy(f[None]).float() for f in fields])[:, :4]
+    found = torch.from_numpy(w.total[:number].sum(0) / (1024 * number))
+    torch.testing.assert_close(found, pixel_shuffle(wanted, 2)[0, 0], atol=1.01, rtol=0)
 
 
 @pytest.mark.parametrize("guessed", [False, True])
@@ -260,12 +342,13 @@ def test_prices_are_those_of_the_search(shot, guessed):
     one, two, near = (torch.from_numpy(f).float() for f in (*fields, guess))
     wanted = [at._price(one[None], one, *([one[None] - near, one - near] if guessed else []))]
     wanted.append(at._price(two[None], two, one[None] + two, one + two))
-    prices = np.array((displacement.PAIR, displacement.MEAN, displacement.GUESS), np.float32)
+    rates = displacement.PAIR, displacement.MEAN, displacement.GUESS
+    prices = Prices(*rates, guess, guessed, LOGS)
     for n in (0, 1):
         for r in range(ROWS):
             for c in range(COLUMNS):
                 own = fields[..., r, c].copy()
-                found = overlap._price(fields, n, own, r, c, guess, guessed or n == 1, prices, overlap.LOGS)
+                found = price(fields, n, own, r, c, prices)
                 assert found == pytest.approx(float(wanted[n][0, r, c]), rel=1e-5)
 
 

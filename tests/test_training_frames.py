@@ -9,7 +9,7 @@ import torch
 from clip_samples import BUNNY
 
 from nvcodec.bitstream.registry import Origin
-from nvcodec.decode.frames import FIELDS, named_weights
+from nvcodec.decode.frames import named_weights
 from nvcodec.decode.pictures import to_picture
 from nvcodec.decode.state import initial_state
 from nvcodec.encode.frame_group import _distortion
@@ -17,6 +17,7 @@ from nvcodec.encode.networks.mc import PRIOR
 from nvcodec.encode.symbols import Writer
 from nvcodec.errors import FeatureError
 from nvcodec.media.source import open_source
+from nvcodec.models.base import FIELDS
 from nvcodec.models.integer import EXACT, SMOOTH
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference, predict
@@ -163,18 +164,21 @@ def test_same_task_same_result(trainer, pictures):
 
 def test_a_dead_zone_is_taken_where_it_is_cheaper(trainer, pictures):
     """By each frame for itself, and not by intra frames."""
-    tasks = [Task(pictures[n], [Reference(pictures[0])]) for n in (1, 3, 5)]
-    lam = training.lambda_of(36)
-    work = trainer._start(tasks, 36, lam)
-    before = {level: v.clone() for level, v in work.values.items()}
-    plain = trainer._costs(work, lam)
-    costs = trainer._shrink(work, lam)
-    assert (costs <= plain).all() and (costs < plain).any()
-    assert torch.equal(costs, trainer._costs(work, lam))
-    for level, values in work.values.items():
-        less = before[level].abs() - values.abs()
-        assert bool((less >= 0).all()) and float(less.max()) < max(training.ZONES) + 1e-5
-        assert bool((values * before[level] >= 0).all())
+    tasks, cheaper = [Task(pictures[n], [Reference(pictures[0])]) for n in (1, 3, 5)], []
+    for quality in (36, 48, 60):
+        lam = training.lambda_of(quality)
+        work = trainer._start(tasks, quality, lam)
+        before = {level: v.clone() for level, v in work.values.items()}
+        plain = trainer._costs(work, lam)
+        costs = trainer._shrink(work, lam)
+        assert (costs <= plain).all()
+        cheaper += (costs < plain).tolist()
+        assert torch.equal(costs, trainer._costs(work, lam))
+        for level, values in work.values.items():
+            less = before[level].abs() - values.abs()
+            assert bool((less >= 0).all()) and float(less.max()) < max(training.ZONES) + 1e-5
+            assert bool((values * before[level] >= 0).all())
+    assert any(cheaper) and not all(cheaper)
     intra = trainer._start([Task(pictures[2])], QUALITY, HOW.lam)
     before = {level: v.clone() for level, v in intra.values.items()}
     trainer._shrink(intra, HOW.lam)
@@ -196,7 +200,8 @@ def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
         return coded(trainer, Task(target, refs, guess), latents)
 
     right, wrong = searched(truth), searched(-truth)
-    assert asked[0][0] is target and asked[0][1] is refs and asked[0][2:] == (HOW.lam, guess, starts)
+    assert asked[0][0] is target and asked[0][1] is refs and asked[0][2:5] == (HOW.lam, guess, starts)
+    assert asked[0][5] == (trainer.model, trainer.weights)
     assert sum(a / HOW.lam + b for a, b in [right]) < 0.9 * sum(a / HOW.lam + b for a, b in [wrong])
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection
-from nvcodec.decode.frames import FIELDS, Motions, code_prediction
+from nvcodec.decode.frames import Motions, code_prediction
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.encode.symbols import Writer, stream
-from nvcodec.models.base import FrameModel, Weights
+from nvcodec.models.base import FIELDS, FrameModel, Weights
 from nvcodec.models.hierarchy import CARRIED, coding_order, parts
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference

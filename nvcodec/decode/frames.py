@@ -19,13 +19,12 @@ from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.decode.state import State
 from nvcodec.decode.symbols import Reader
 from nvcodec.errors import MalformedError
-from nvcodec.models.base import Coder, FrameModel, Weights
+from nvcodec.models.base import FIELDS, Coder, FrameModel, Weights
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
 from nvcodec.models.motion import Reference, midway, predict
 from nvcodec.threads import threads_of_torch
 from nvcodec.video import VideoInfo
 
-FIELDS = ("flow0", "flow1")  # displacements of the first and the second reference
 KEPT = 4  # interpolated references, of the few that the hierarchy goes back to
 KEPT_VALUES = 1 << 28  # of all of them together, unless two take more
 

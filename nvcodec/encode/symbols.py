@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nvcodec.decode.symbols import SKIPPED, chosen, pass_laws, placed
+from nvcodec.decode.symbols import chosen, placed
 from nvcodec.entropy import laplace, rans
+from nvcodec.entropy.laws import SKIPPED, pass_laws
 
 
 class Writer:

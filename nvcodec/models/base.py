@@ -80,6 +80,9 @@ class Backbone(Protocol):
 Weights = Mapping[str, Tensor]
 """Of a frame model: float32 tensors by the names in its `tensors`."""
 
+FIELDS = ("flow0", "flow1")
+"""What displacements to the first and to the second reference are called."""
+
 Coder = Callable[[str, int, Tensor, Tensor, Tensor, "Tensor | None"], Tensor]
 """code(name, stride, cells, location, scale, step) -> values
 

@@ -11,7 +11,8 @@ and of one with a guess g the smaller of this and PAIR sum r((d - g) - (d' - g')
 inverse search optical flow (Kroeger et al. 2016), by OpenCV; then cells take turns, as on a checkerboard, with the best
 of what their neighbours have, their means, and small changes (iterated conditional modes, Besag 1986). Of two
 references each one is searched alone, then both together, where the second is guessed to mirror the first. On the CPU
-fields are then refined for the windows that really predict (`training.overlap`).
+fields are then refined for the windows that really predict (`training.overlap`), and settled by what they really cost
+(`training.settling`).
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nvcodec.models.mc import FLOW_BOUND
+from nvcodec.models.base import Weights
+from nvcodec.models.mc import FLOW_BOUND, Mc
 from nvcodec.models.motion import CELL, QUARTERS, Reference
-from nvcodec.training import overlap
 from nvcodec.training.cell_errors import cell_errors
+from nvcodec.training.overlap import LOGS, Prices, refine
+from nvcodec.training.settling import settle
+from nvcodec.training.windows import windows
 
 PAIR, MEAN, GUESS = 2.0, 4.0, 4.0  # bits of a doubled difference
 SATURATION = 0.5 * CELL * CELL  # a: bits of a cell
@@ -46,12 +50,14 @@ def search(
     lam: float,
     guess: Tensor | None = None,
     starts: Sequence[Tensor] | None = None,
+    network: tuple[Mc, Weights] | None = None,
 ) -> list[Tensor]:
     """Displacements (1, 2, rows, columns) in whole quarter samples that bring each reference to `target`, a picture
     (1, 6, h, w) as in models.mc.
 
     lam: lambda, mean squared error per bit and pixel. guess: of the first field, in eighths, as the model codes it.
-    starts: fields (2, rows, columns) to begin from, of each reference, in place of optical flow from it.
+    starts: fields (2, rows, columns) to begin from, of each reference, in place of optical flow from it. network: that
+    will code them, to settle them under its laws.
     """
     at = _Search(target, references, lam)
     near = None if guess is None else torch.round(guess[0] / 8)
@@ -61,7 +67,7 @@ def search(
     if len(fields) == 2:
         fields = at.improve_both(fields, near)
     if target.device.type == "cpu":
-        fields = at.refine(fields, near)
+        fields = at.refine(fields, near, guess, network)
     return [field[None].clamp(-FLOW_BOUND, FLOW_BOUND) for field in fields]
 
 
@@ -114,19 +120,23 @@ class _Search:
                 fields = _chosen(costs, [ones, twos], fields, turn)
         return fields
 
-    def refine(self, fields: list[Tensor], guess: Tensor | None) -> list[Tensor]:
-        """Better fields, for overlapped windows. On the CPU."""
+    def refine(
+        self, fields: list[Tensor], near: Tensor | None, guess: Tensor | None, network: tuple[Mc, Weights] | None
+    ) -> list[Tensor]:
+        """Better fields, for overlapped windows, settled where there is a network. On the CPU. near: the guess, in
+        quarters."""
         whole = torch.stack(fields).to(torch.int64).numpy()
         planes = [reference.luma for reference in self._references]
         phases = [p.phases[0, :, 0].numpy() for p in planes]
         target = self._target[0].transpose(1, 2).reshape(whole.shape[2] * CELL, whole.shape[3] * CELL).numpy()
-        near = np.zeros(whole.shape[1:], np.float32) if guess is None else guess.numpy()
-        prices = np.array((PAIR, MEAN, GUESS), np.float32)
-        overlap.refine(
-            target, phases[0], phases[-1], planes[0].margin, whole, near, guess is not None, prices, overlap.LOGS,
-            LUMA**2 / self._lam, WINDOW * SATURATION, REFINED,
-        )  # fmt: skip
-        return list(torch.from_numpy(whole).to(torch.float32))
+        w = windows(target, phases[0], phases[-1], planes[0].margin, whole)
+        expected = np.zeros(whole.shape[1:], np.float32) if near is None else near.numpy()
+        prices = Prices(PAIR, MEAN, GUESS, expected, near is not None, LOGS)
+        scale, saturation = LUMA**2 / self._lam, WINDOW * SATURATION
+        refine(w, prices, scale, saturation, REFINED)
+        if network is not None:
+            settle(*network, w, prices, guess, scale, saturation)
+        return list(torch.from_numpy(w.fields).to(torch.float32))
 
     def _errors(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
         """J of each cell, (K, R, C), of the mean of the references of these numbers, each moved by K fields."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from nvcodec.models.base import Weights
+from nvcodec.models.base import FIELDS, Weights
 from nvcodec.models.integer import EXACT, SMOOTH, UNIT
 from nvcodec.models.mc import FLOW_UNIT, LATENT_BOUND, LEVELS, Mc, Tuning
 from nvcodec.models.motion import Reference, predict
@@ -82,7 +82,7 @@ class FrameLatents:
     def by_name(self) -> dict[str, Tensor]:
         """By the names under which the model codes them."""
         named = {f"latent{level}": values for level, values in self.latents.items()}
-        return named | {f"flow{number}": field for number, field in enumerate(self.fields)}
+        return named | dict(zip(FIELDS, self.fields, strict=False))
 
 
 Watch = Callable[[int, float], None]
@@ -147,7 +147,10 @@ class FrameTrainer:
         """The displacements of each frame. On the CPU frames are searched for side by side."""
 
         def found(task: Task) -> tuple[Tensor, ...]:
-            return tuple(search(task.target, task.references, lam, task.guess, task.starts)) if task.references else ()
+            if not task.references:
+                return ()
+            network = self.model, self.weights
+            return tuple(search(task.target, task.references, lam, task.guess, task.starts, network))
 
         threads = min(torch.get_num_threads(), len(tasks))
         if threads == 1 or tasks[0].target.device.type != "cpu":
@@ -159,7 +162,7 @@ class FrameTrainer:
 
     def _moving(self, task: Task, fields: Sequence[Tensor]) -> Tensor:
         """Bits of the fields of a frame, (1,)."""
-        named = {f"flow{number}": field for number, field in enumerate(fields)}
+        named = dict(zip(FIELDS, fields, strict=False))
         meter = RateMeter(named)
         self.model.displacements(self.weights, tuple(named), meter.code, EXACT, guess=task.guess)
         return meter.total
