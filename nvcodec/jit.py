@@ -21,3 +21,10 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     except RuntimeError:  # no folder to keep it in
         made = numba.njit(nogil=True)(function)
     return made
+
+
+def _nothing() -> None:
+    """What is compiled to have the compiler at hand."""
+
+
+compiled(_nothing)()  # Loading takes half a second: as part of the import, and not of the first frame.

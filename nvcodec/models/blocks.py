@@ -85,3 +85,20 @@ def overlapped(planes: Floats, field: NDArray[np.int64], cell: int, taps: Floats
             for j in range(width):
                 total[c, i, j] = np.floor(total[c, i, j] * unit)
     return total
+
+
+@compiled
+def blended(lumas: tuple[Floats, ...], chromas: tuple[Floats, ...], out: Floats) -> None:
+    """`motion.predict` of one or two moved references, from their luma (1, 2 h, 2 w) and chroma (2, h, w), into `out`
+    (h, w, 12)."""
+    height, width, half = *out.shape[:2], np.float32(0.5)
+    for i in range(height):
+        for j in range(width):
+            for c in range(6):
+                if c < 4:
+                    y, x = 2 * i + c // 2, 2 * j + c % 2
+                    one, two = lumas[0][0, y, x], lumas[-1][0, y, x]
+                else:
+                    one, two = chromas[0][c - 4, i, j], chromas[-1][c - 4, i, j]
+                out[i, j, c] = np.floor((one + two + 1) * half)
+                out[i, j, 6 + c] = np.floor((one - two + 1) * half)

@@ -53,16 +53,85 @@ class Arithmetic:
             return torch.maximum(x, self.divide(x, LEAK)).clamp_(-BOUND, BOUND)
         return self.bound(functional.leaky_relu(x, 1 / LEAK))
 
-    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor, stride: int = 1) -> Tensor:
+    def convolve(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        stride: int = 1,
+        plus: Tensor | None = None,
+        shuffle: bool = False,
+        leak: bool = False,
+    ) -> Tensor:
         """(N, I, h, w) to (N, O, h / stride, w / stride), zeros beyond the picture; a kernel k x k with stride k or 1.
 
-        The sums of the layer over 256, rounded; not clamped.
+        The sums of the layer over 256, rounded; not clamped. shuffle: to (N, O / 4, 2 h, 2 w), as pixel_shuffle has
+        it. Then plus: what is added. leak: whether the activation function comes last.
         """
         padding = weight.shape[-1] // 2 if stride == 1 else 0
+        if self.exact and x.device.type == "cpu":
+            return _convolve(x, weight, bias, stride, padding, plus, shuffle, leak)
         if self.exact:
-            # Over 256 before they are added up: of a power of two that is as exact, and one pass less.
-            return sums(x, weight * (1 / FINE), bias + 0.5, stride, padding).floor_()
-        return functional.conv2d(*_channels_last(x, weight * (1 / FINE)), bias, stride, padding)
+            found = sums(x, weight * (1 / FINE), bias + 0.5, stride, padding).floor_()
+        else:
+            found = functional.conv2d(*_channels_last(x, weight * (1 / FINE)), bias, stride, padding)
+        if shuffle:
+            found = functional.pixel_shuffle(found, 2)
+        if plus is not None:
+            found = found + plus
+        return self.leak(found) if leak else found
+
+
+def _convolve(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int, plus: Tensor | None, shuffle: bool, leak: bool
+) -> Tensor:
+    """`Arithmetic.convolve`, exact, on the CPU: one pass over what a convolution gives, channels last."""
+    if shuffle:  # the channels of one sample side by side
+        weight = weight.view(-1, 4, *weight.shape[1:]).transpose(0, 1).flatten(0, 1)
+        bias = bias.view(-1, 4).T.flatten()
+    # Over 256 before they are added up: of a power of two that is as exact, and one pass less.
+    total = sums(x, weight * (1 / FINE), bias + 0.5, stride, padding).movedim(1, -1).contiguous()
+    out = total.new_empty(len(total), 2 * total.shape[1], 2 * total.shape[2], len(weight) // 4) if shuffle else total
+    added = out if plus is None else plus.movedim(1, -1).expand_as(out).contiguous()
+    if shuffle:
+        _finish_shuffled(total.numpy(), added.numpy(), plus is not None, leak, out.numpy())
+    else:
+        _finish(total.view(-1).numpy(), added.view(-1).numpy(), plus is not None, leak)
+    return out.movedim(-1, 1)
+
+
+@compiled
+def _finish(x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool) -> None:
+    """Round down, add, leak, in place."""
+    least, most, two, quarter = np.float32(-BOUND), np.float32(BOUND), np.float32(LEAK // 2), np.float32(1 / LEAK)
+    for i in range(len(x)):
+        value = np.floor(x[i])
+        if adds:
+            value += plus[i]
+        if leaks:
+            value = min(max(value, np.floor((value + two) * quarter), least), most)
+        x[i] = value
+
+
+@compiled
+def _finish_shuffled(
+    x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool, out: NDArray[np.float32]
+) -> None:
+    """The same of x (N, h, w, 4 C), four samples side by side, into `out` (N, 2 h, 2 w, C)."""
+    least, most, two, quarter = np.float32(-BOUND), np.float32(BOUND), np.float32(LEAK // 2), np.float32(1 / LEAK)
+    number, tall, wide, channels = out.shape
+    for k in range(number):
+        for i in range(tall):
+            for j in range(wide):
+                first = (i % 2 * 2 + j % 2) * channels
+                row, add, to = x[k, i // 2, j // 2, first : first + channels], plus[k, i, j], out[k, i, j]
+                for c in range(channels):
+                    value = np.floor(row[c])
+                    if adds:
+                        value += add[c]
+                    if leaks:
+                        value = min(max(value, np.floor((value + two) * quarter), least), most)
+                    to[c] = value
 
 
 @compiled

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from nvcodec.errors import LimitError
 from nvcodec.models.base import LATENT, Coder, TensorSpec, Weights, register_frames, require
 from nvcodec.models.fields import field_law
 from nvcodec.models.integer import BOUND, EXACT, UNIT, Arithmetic, check_sums, sums
-from nvcodec.models.motion import CELL
+from nvcodec.models.motion import CELL, PICTURE
 
 LEVELS = (4, 3, 2)  # of latents, log2 of their cell in luma samples, coarsest first
 QUALITIES = 96  # indices
@@ -35,7 +36,6 @@ LATENT_BOUND = 4095  # of a latent times its step
 FLOW_BOUND = 4095  # of a displacement in quarter samples
 FLOW_UNIT = 64  # activation units a quarter sample, in what the flow network sees
 LATTICE = (4, 2, 1)  # strides in which a field is coded
-PICTURE = 6  # channels
 INTRA, INTER, FLOW = "intra", "inter", "flow"
 
 
@@ -185,42 +185,36 @@ class Mc:
         """
         a, network = arithmetic, INTRA if prediction is None else INTER
 
-        def layer(name: str, x: Tensor, stride: int = 1) -> Tensor:
+        def layer(name: str, x: Tensor, stride: int = 1, **then: Any) -> Tensor:
             key = f"{network}.{name}"
-            return a.convolve(x, weights[f"{key}.weight"], weights[f"{key}.bias"], stride)
+            return a.convolve(x, weights[f"{key}.weight"], weights[f"{key}.bias"], stride, **then)
 
         senses: dict[int, Tensor] = {}
         if prediction is None:
             trunk = a.bound(tuning.start.expand(-1, -1, self.rows, self.columns))
         else:
-            senses[2] = a.leak(layer("sense2", prediction, 2))
-            senses[3] = a.leak(layer("sense3", senses[2], 2))
-            trunk = a.leak(layer("sense4", senses[3], 2) + tuning.start)
+            senses[1] = layer("sense1", prediction)
+            senses[2] = layer("sense2", prediction, 2, leak=True)
+            senses[3] = layer("sense3", senses[2], 2, leak=True)
+            trunk = layer("sense4", senses[3], 2, plus=tuning.start, leak=True)
         for place, level in enumerate(LEVELS):
-            if level in senses:
-                trunk = a.leak(trunk + senses[level])
-            elif level != LEVELS[0]:
-                trunk = a.leak(trunk)
             if level in levels:
                 y = self._latents(layer, a, level, trunk, tuning.steps[place], code)
-                trunk = a.leak(trunk + layer(f"latent{level}", y))
+                trunk = layer(f"latent{level}", y, plus=trunk, leak=True)
             else:  # what the layer makes of zeros
                 trunk = a.leak(trunk + weights[f"{network}.latent{level}.bias"].view(1, -1, 1, 1))
             if level != LEVELS[0]:
-                trunk = a.bound(trunk + a.leak(layer(f"mix{level}", trunk)))
-            trunk = functional.pixel_shuffle(layer(f"up{level}", trunk), 2)
-        if prediction is not None:
-            trunk = trunk + layer("sense1", prediction)
-        out = layer("picture", a.leak(layer("last", a.leak(trunk))))
+                trunk = a.bound(trunk + layer(f"mix{level}", trunk, leak=True))
+            trunk = layer(f"up{level}", trunk, shuffle=True, plus=senses.get(level - 1), leak=True)
         # A linear way for what is fine: through activations alone, many bits buy little.
+        straight = None if prediction is None else prediction[:, :PICTURE]
         if LEVELS[-1] in levels:
-            straight = layer("direct", y)
+            straight = layer("direct", y, shuffle=True, plus=straight)
         else:
-            straight = (
-                weights[f"{network}.direct.bias"].view(1, -1, 1, 1).expand(-1, -1, *[n // 2 for n in out.shape[2:]])
-            )
-        out = out + functional.pixel_shuffle(straight, 2)
-        return out if prediction is None else out + prediction[:, :PICTURE]
+            bias = weights[f"{network}.direct.bias"].view(1, -1, 1, 1)
+            bias = functional.pixel_shuffle(bias.expand(-1, -1, *[n // 2 for n in trunk.shape[2:]]), 2)
+            straight = bias if straight is None else straight + bias
+        return layer("picture", layer("last", trunk, leak=True), plus=straight)
 
     def _latents(
         self, layer: Callable[..., Tensor], a: Arithmetic, level: int, trunk: Tensor, step: Tensor, code: Coder
@@ -230,8 +224,9 @@ class Mc:
         passes = latent_passes(trunk.shape[2:], self._inside[level], trunk.device)
         y = torch.zeros(trunk.shape[0], self.config.latents[level], *trunk.shape[2:], device=trunk.device)
         for head, cells in zip(("first", "second"), passes, strict=True):
-            near = base if head == "first" else base + layer(f"near{level}", y)
-            location, scale = layer(f"{head}{level}", a.leak(layer(f"mid{level}", a.leak(near)))).chunk(2, 1)
+            near = a.leak(base) if head == "first" else layer(f"near{level}", y, plus=base, leak=True)
+            law = layer(f"{head}{level}", layer(f"mid{level}", near, leak=True))
+            location, scale = law.chunk(2, 1)
             values = code(f"latent{level}", 1, cells, location, scale, step)
             y = y + (values * step).clamp(-LATENT_BOUND, LATENT_BOUND)
         return y
@@ -320,10 +315,10 @@ class Mc:
         ]
         x = a.bound(torch.cat(seen, 1))
 
-        def layer(name: str, x: Tensor) -> Tensor:
-            return a.convolve(x, weights[f"{FLOW}.{name}.weight"], weights[f"{FLOW}.{name}.bias"])
+        def layer(name: str, x: Tensor, leak: bool = True) -> Tensor:
+            return a.convolve(x, weights[f"{FLOW}.{name}.weight"], weights[f"{FLOW}.{name}.bias"], leak=leak)
 
-        offset, scale = layer("out", a.leak(layer("mid", a.leak(layer("near", x))))).chunk(2, 1)
+        offset, scale = layer("out", layer("mid", layer("near", x)), leak=False).chunk(2, 1)
         return base * (FLOW_UNIT // 8) + offset, scale
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from nvcodec.models import blocks
 
+PICTURE = 6  # channels of a picture
 CELL = 16  # luma samples of a displacement's cell, and what sizes are padded to a multiple of
 QUARTERS = 4
 LOW, HIGH = -512, 511  # of a sample
@@ -125,6 +126,12 @@ def moved(references: Sequence[Reference], fields: Sequence[Tensor]) -> list[Ten
     around it, and a sample is the mean of the four windows over it, with weights that fall linearly from the centre of
     a window to nothing. Chroma has half the displacement, rounded half up.
     """
+    pairs = zip(*_moved_planes(references, fields), strict=True)
+    return [torch.cat((functional.pixel_unshuffle(y, 2), c), 1) for y, c in pairs]
+
+
+def _moved_planes(references: Sequence[Reference], fields: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Luma (N, 1, 2 h, 2 w) and chroma (N, 2, h, w) of each."""
     whole = [field.to(torch.int64) for field in fields]
     luma = [(r, f, CELL) for r, f in zip(references, whole, strict=True)]
     chroma = [(r, (f + 1) // 2, CELL // 2) for r, f in zip(references, whole, strict=True)]
@@ -134,8 +141,7 @@ def moved(references: Sequence[Reference], fields: Sequence[Tensor]) -> list[Ten
         found = list(spread(by_blocks, *zip(*luma, *chroma, strict=True)))
     else:
         found = [by_phases(*work) for work in luma + chroma]
-    pairs = zip(found[: len(luma)], found[len(luma) :], strict=True)
-    return [torch.cat((functional.pixel_unshuffle(y, 2), c), 1) for y, c in pairs]
+    return found[: len(luma)], found[len(luma) :]
 
 
 @lru_cache(maxsize=4)
@@ -182,6 +188,11 @@ def _tent(cell: int, device: torch.device) -> Tensor:
 def predict(references: Sequence[Reference], fields: Sequence[Tensor]) -> Tensor:
     """(N, 12, h, w) of one or two moved references: their mean and half their difference, rounded half up, 0 for one
     alone."""
+    if len(fields[0]) == 1 and fields[0].device.type == "cpu":
+        lumas, chromas = _moved_planes(references, fields)
+        out = np.empty((*chromas[0].shape[2:], 2 * PICTURE), np.float32)
+        blocks.blended(tuple(y[0].numpy() for y in lumas), tuple(c[0].numpy() for c in chromas), out)
+        return torch.from_numpy(out).permute(2, 0, 1)[None]
     found = moved(references, fields)
     if len(found) == 1:
         return torch.cat((found[0], torch.zeros_like(found[0])), 1)

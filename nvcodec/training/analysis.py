@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from nvcodec.errors import FeatureError
 from nvcodec.models.integer import UNIT
-from nvcodec.models.mc import PICTURE, McConfig
+from nvcodec.models.mc import McConfig
+from nvcodec.models.motion import PICTURE
 
 FOLDER = Path(__file__).parent / "analyses"
 CHANNELS = 48
