@@ -56,6 +56,32 @@ def test_a_layer_is_exact(kernel, stride, inputs, outputs):
         assert (smooth - found).abs().max() <= 0.5
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("leaks", [False, True])
+def test_what_follows_a_layer_is_done_in_the_same_pass(shuffle, adds, leaks):
+    x, weight, bias = layer(3, 5, 8, 1)
+    found = convolution(x, weight, bias, 1)
+    if shuffle:  # (N, 4 C, h, w) to (N, C, 2 h, 2 w)
+        found = found.reshape(1, 2, 2, 2, 14, 22).transpose(0, 1, 4, 2, 5, 3).reshape(1, 2, 28, 44)
+    plus = np.random.default_rng(2).integers(-BOUND, BOUND + 1, found.shape) if adds else 0
+    found = found + plus
+    if leaks:
+        found = np.clip(np.maximum(found, (found + 2) // 4), -BOUND, BOUND)
+    how = {"plus": as_floats(plus)[0] if adds else None, "shuffle": shuffle, "leak": leaks}
+    made = EXACT.convolve(*as_floats(x, weight, bias), **how)
+    assert np.array_equal(made.numpy().astype(np.int64), found)
+    double = {**how, "plus": how["plus"].double() if adds else None}
+    smooth = SMOOTH.convolve(*[t.double() for t in as_floats(x, weight, bias)], **double)
+    assert smooth.shape == made.shape and (smooth - made).abs().max() <= 1.5
+
+
+def test_what_is_added_is_repeated_over_the_picture():
+    x, weight, bias = as_floats(*layer(1, 4, 6, 3))
+    plus = torch.arange(6.0).view(1, 6, 1, 1)
+    assert torch.equal(EXACT.convolve(x, weight, bias, plus=plus), EXACT.convolve(x, weight, bias) + plus)
+
+
 def test_what_other_devices_do_is_the_same(monkeypatch):
     """A matrix product of unfolded pictures, of kernels of any shape."""
     shapes = [

@@ -187,6 +187,9 @@ def test_predictions():
     assert one.shape == (12, 16, 16) and np.array_equal(one[:6], a) and not one[6:].any()
     two = predict(references, fields).numpy()[0]
     assert np.array_equal(two[:6], (a + b + 1) // 2) and np.array_equal(two[6:], (a - b + 1) // 2)
+    batch = [Reference(torch.cat([r.picture, r.picture.flip(3)])) for r in references]
+    both = predict(batch, [torch.cat([f, -f]) for f in fields])
+    assert np.array_equal(both[0].numpy(), two) and both.shape == (2, 12, 16, 16)
 
 
 # Guesses --------------------------------------------------------------------------------------------------------------

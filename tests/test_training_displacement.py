@@ -23,7 +23,7 @@ from nvcodec.models.motion import CELL, Reference, midway, moved, predict
 from nvcodec.training import displacement, windows
 from nvcodec.training.displacement import Flows, flow, search
 from nvcodec.training.frames import lambda_of
-from nvcodec.training.overlap import LOGS, Prices, price
+from nvcodec.training.settling import LOGS, Prices, price
 from nvcodec.video import VideoInfo
 
 CPU = torch.device("cpu")
@@ -193,41 +193,7 @@ def test_flow_over_many_frames(shot):
     assert torch.equal(flows.between(0, 7), there) and len(asked) == 28
 
 
-# Overlapped windows ---------------------------------------------------------------------------------------------------
-
-
-def searched(target, references, lam, guess):
-    """A search, and fields to begin from."""
-    at = displacement._Search(target, references, lam)
-    fields = [at.improve(number, flow(target, r.picture).round(), guess) for number, r in enumerate(references)]
-    return at, fields if len(fields) == 1 else at.improve_both(fields, guess)
-
-
-def whole_cost(at, target, references, fields, lam, guess):
-    """What refining minimises, nearly: errors are not saturated, and those of predictions as they are decoded."""
-    off = pixel_shuffle(predict(references, [f[None] for f in fields])[:, :4] - target[:, :4], 2)
-    cost = float(off.square().sum()) * displacement.LUMA**2 / lam
-    less = [[] if guess is None else [fields[0] - guess] * 2, [sum(fields)] * 2]
-    for field, surprises in zip(fields, less, strict=False):
-        cost += float(at._price(field[None], field, *([s[None] for s in surprises[:1]] + surprises[1:])).sum())
-    return cost
-
-
-@pytest.mark.parametrize("number, guessed", [(1, False), (1, True), (2, False), (2, True)])
-def test_refined_fields_cost_less(shot, number, guessed, monkeypatch):
-    monkeypatch.setattr(displacement, "SATURATION", 1e9)
-    target = cropped(shot, 40, 100)
-    references = [Reference((cropped(shot, 40 + 2 * n, 100 + 4 * n) + noise(n, most=40)).round()) for n in (1, 2)][
-        :number
-    ]
-    guess = torch.full((2, ROWS, COLUMNS), 5.0) if guessed else None
-    at, fields = searched(target, references, LAM, guess)
-    costs = [whole_cost(at, target, references, fields, LAM, guess)]
-    for _ in range(2):
-        fields = at.refine(fields, guess, None, None)
-        assert all(torch.equal(f, f.round()) for f in fields)
-        costs.append(whole_cost(at, target, references, fields, LAM, guess))
-    assert costs[1] < 0.995 * costs[0] and costs[2] < 1.002 * costs[1]
+# Settling -----------------------------------------------------------------------------------------------------------
 
 
 def network_of(rows, columns):

@@ -25,6 +25,7 @@ from nvcodec.models.motion import Reference, midway, predict
 from nvcodec.threads import threads_of_torch
 from nvcodec.video import VideoInfo
 
+SMALL = 1 << 17  # luma samples of a frame, below which one thread is as fast as more
 KEPT = 4  # interpolated references, of the few that the hierarchy goes back to
 KEPT_VALUES = 1 << 28  # of all of them together, unless two take more
 
@@ -81,7 +82,9 @@ class _Group:
         first, *others = parts(self._order, split)
         shared = [number for number in first if self._order[number].shared(split)]
         code = Reader(self._section.streams[0], self._name)
-        self._frames(shared, code)
+        small = self._info.width * self._info.height < SMALL
+        with threads_of_torch(1 if small else torch.get_num_threads()):
+            self._frames(shared, code)
         works = [(first[len(shared) :], code)]
         for numbers, stream in zip(others, self._section.streams[1:], strict=True):
             if numbers:

@@ -11,8 +11,7 @@ and of one with a guess g the smaller of this and PAIR sum r((d - g) - (d' - g')
 inverse search optical flow (Kroeger et al. 2016), by OpenCV; then cells take turns, as on a checkerboard, with the best
 of what their neighbours have, their means, and small changes (iterated conditional modes, Besag 1986). Of two
 references each one is searched alone, then both together, where the second is guessed to mirror the first. On the CPU
-fields are then refined for the windows that really predict (`training.overlap`), and settled by what they really cost
-(`training.settling`).
+fields are then settled, for the windows that really predict and by what they really cost (`training.settling`).
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ from nvcodec.models.base import Weights
 from nvcodec.models.mc import FLOW_BOUND, Mc
 from nvcodec.models.motion import CELL, QUARTERS, Reference
 from nvcodec.training.cell_errors import cell_errors
-from nvcodec.training.overlap import LOGS, Prices, refine
-from nvcodec.training.settling import settle
+from nvcodec.training.settling import LOGS, Prices, settle
 from nvcodec.training.windows import windows
 
 PAIR, MEAN, GUESS = 2.0, 4.0, 4.0  # bits of a doubled difference
@@ -39,7 +37,6 @@ SATURATION = 0.5 * CELL * CELL  # a: bits of a cell
 LUMA = 1 / (4 * 219)  # of a quarter of a code value, over all of the range
 STRIDES = (4, 2, 1, 1)  # of small changes of one field, in quarter samples
 BOTH = (2, 1, 1)  # of two together
-REFINED = 2  # rounds
 WINDOW = 4  # cells in the area of a window
 MOST_SAMPLES = 1 << 23  # that are moved at a time
 
@@ -66,8 +63,8 @@ def search(
     fields = [at.improve(number, start, None if number else near) for number, start in enumerate(starts)]
     if len(fields) == 2:
         fields = at.improve_both(fields, near)
-    if target.device.type == "cpu":
-        fields = at.refine(fields, near, guess, network)
+    if network is not None and target.device.type == "cpu":
+        fields = at.settle(fields, near, guess, *network)
     return [field[None].clamp(-FLOW_BOUND, FLOW_BOUND) for field in fields]
 
 
@@ -120,11 +117,10 @@ class _Search:
                 fields = _chosen(costs, [ones, twos], fields, turn)
         return fields
 
-    def refine(
-        self, fields: list[Tensor], near: Tensor | None, guess: Tensor | None, network: tuple[Mc, Weights] | None
+    def settle(
+        self, fields: list[Tensor], near: Tensor | None, guess: Tensor | None, model: Mc, weights: Weights
     ) -> list[Tensor]:
-        """Better fields, for overlapped windows, settled where there is a network. On the CPU. near: the guess, in
-        quarters."""
+        """Better fields, under the laws of a network. On the CPU. near: the guess, in quarters."""
         whole = torch.stack(fields).to(torch.int64).numpy()
         planes = [reference.luma for reference in self._references]
         phases = [p.phases[0, :, 0].numpy() for p in planes]
@@ -132,10 +128,7 @@ class _Search:
         w = windows(target, phases[0], phases[-1], planes[0].margin, whole)
         expected = np.zeros(whole.shape[1:], np.float32) if near is None else near.numpy()
         prices = Prices(PAIR, MEAN, GUESS, expected, near is not None, LOGS)
-        scale, saturation = LUMA**2 / self._lam, WINDOW * SATURATION
-        refine(w, prices, scale, saturation, REFINED)
-        if network is not None:
-            settle(*network, w, prices, guess, scale, saturation)
+        settle(model, weights, w, prices, guess, LUMA**2 / self._lam, WINDOW * SATURATION)
         return list(torch.from_numpy(w.fields).to(torch.float32))
 
     def _errors(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:

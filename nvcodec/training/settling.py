@@ -3,9 +3,10 @@
 The model goes over a frame's displacements, pass after pass, as a decoder does. The laws of all cells of a pass are
 known by then, and each takes what costs least:
 
-    minimise  J(E) + bits under its law + FOLLOWED * price          J(E) as in training.overlap
+    minimise  J(E) + bits under its law + FOLLOWED * price          J(E), price as in training.displacement
 
-the price for the neighbours that are coded after it. What a search found is mostly kept or given up for what the
+E is the squared error of the luma under the whole window of a cell (training.windows); the price is for the neighbours
+that are coded after it. What a search found is mostly kept or given up for what the
 law holds most likely, or for something between both; of two references the second field, which is guessed to mirror the
 first, moves along where that is better. On the CPU.
 """
@@ -24,12 +25,29 @@ from nvcodec.entropy.laws import SKIPPED, pass_laws
 from nvcodec.jit import compiled
 from nvcodec.models.base import FIELDS, Weights
 from nvcodec.models.mc import FLOW_BOUND, Mc
-from nvcodec.training.overlap import Prices, price
-from nvcodec.training.windows import Ints, Windows, error, put_in, repeated, take_out
+from nvcodec.training.windows import Floats, Ints, Windows, error, put_in, repeated, take_out
 
-ROUNDS = 3
+ROUNDS = 5
 FOLLOWED = 0.25  # of the price of what is coded later: of its differences from a cell
 MIRRORED = 0.5  # of the price of the second field, when the first is settled
+
+
+LOGS = np.log2(1 + np.arange(1 << 17) / 4).astype(np.float32)
+"""r of a difference of n quarters of its unit."""
+
+
+class Prices(NamedTuple):
+    """Of displacements, in bits of a doubled difference: from a neighbour, from the mean of all four, from a guess.
+
+    guess: of the first field, (2, rows, columns), and whether there is one. logs: LOGS.
+    """
+
+    pair: float
+    mean: float
+    surprise: float
+    guess: Floats
+    guessed: bool
+    logs: Floats
 
 
 class _Laws(NamedTuple):
@@ -46,7 +64,8 @@ def settle(
 ) -> None:
     """Settle the fields of `windows` in place.
 
-    weights: of the model. guess: of the first field, in eighths, as the model codes it; others as of overlap.refine.
+    weights: of the model. guess: of the first field, in eighths, as the model codes it. scale: of squared errors, 1 /
+    lambda; saturation: of J over a window.
     """
     settler = _Settler(windows, prices, scale, saturation)
     names = FIELDS[: len(windows.fields)]
@@ -178,3 +197,26 @@ def _later(fields: Ints, n: int, candidate: Ints, r: int, c: int, stride: int, p
                     differences = min(differences, p.logs[min(4 * abs(own - other), most)])
                 total += differences
     return total
+
+
+@compiled
+def price(fields: Ints, n: int, candidate: Ints, r: int, c: int, p: Prices) -> float:
+    """Bits of the field n of a cell, next to cells as they are: `displacement._Search._price`."""
+    _, _, rows, columns = fields.shape
+    most = len(p.logs) - 1
+    plain, surprise = np.float32(0), np.float32(0)
+    for axis in range(2):
+        value, around, seen = candidate[n, axis], 0, 0
+        own = value - int(p.guess[axis, r, c]) if n == 0 else value + candidate[0, axis]
+        for y, x in ((r - 1, c), (r, c - 1), (r, c + 1), (r + 1, c)):
+            if 0 <= y < rows and 0 <= x < columns:
+                there = fields[n, axis, y, x]
+                plain += p.pair * p.logs[min(4 * abs(value - there), most)]
+                other = there - int(p.guess[axis, y, x]) if n == 0 else there + fields[0, axis, y, x]
+                surprise += p.pair * p.logs[min(4 * abs(own - other), most)]
+                around += there
+                seen += 1
+        if seen == 4:
+            plain += p.mean * p.logs[min(abs(4 * value - around), most)]
+        surprise += p.surprise * p.logs[min(4 * abs(own), most)]
+    return float(min(plain, surprise) if p.guessed or n == 1 else plain)
