@@ -47,8 +47,10 @@ class Arithmetic:
     def leak(self, x: Tensor) -> Tensor:
         """The activation function: x where it is positive, else x / 4; clamped."""
         if self.exact and x.device.type == "cpu":
-            last = x.movedim(1, -1).contiguous()  # as convolutions leave it
-            return torch.from_numpy(_leak(last.view(-1).numpy())).view(last.shape).movedim(-1, 1)
+            last = x.movedim(1, -1).clone(memory_format=torch.contiguous_format)  # as convolutions leave it
+            values = last.view(-1).numpy()
+            _finish(values, values, False, True)
+            return last.movedim(-1, 1)
         if self.exact:
             return torch.maximum(x, self.divide(x, LEAK)).clamp_(-BOUND, BOUND)
         return self.bound(functional.leaky_relu(x, 1 / LEAK))
@@ -132,16 +134,6 @@ def _finish_shuffled(
                     if leaks:
                         value = min(max(value, np.floor((value + two) * quarter), least), most)
                     to[c] = value
-
-
-@compiled
-def _leak(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`Arithmetic.leak` of integers, in one pass."""
-    out = np.empty_like(x)
-    least, most, two, quarter = np.float32(-BOUND), np.float32(BOUND), np.float32(LEAK // 2), np.float32(1 / LEAK)
-    for i in range(len(x)):
-        out[i] = min(max(x[i], np.floor((x[i] + two) * quarter), least), most)
-    return out
 
 
 EXACT = Arithmetic(True)
