@@ -103,16 +103,22 @@ def _convolve(
 
 
 @compiled
-def _finish(x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool) -> None:
-    """Round down, add, leak, in place."""
+def _finished(x: float, plus: float, adds: bool, leaks: bool) -> float:
+    """One value: rounded down, something added, the activation function."""
     least, most, two, quarter = np.float32(-BOUND), np.float32(BOUND), np.float32(LEAK // 2), np.float32(1 / LEAK)
+    value: float = np.floor(x)
+    if adds:
+        value += plus
+    if leaks:
+        value = min(max(value, np.floor((value + two) * quarter), least), most)
+    return value
+
+
+@compiled
+def _finish(x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool) -> None:
+    """All of x (n,), in place."""
     for i in range(len(x)):
-        value = np.floor(x[i])
-        if adds:
-            value += plus[i]
-        if leaks:
-            value = min(max(value, np.floor((value + two) * quarter), least), most)
-        x[i] = value
+        x[i] = _finished(x[i], plus[i], adds, leaks)
 
 
 @compiled
@@ -120,7 +126,6 @@ def _finish_shuffled(
     x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool, out: NDArray[np.float32]
 ) -> None:
     """The same of x (N, h, w, 4 C), four samples side by side, into `out` (N, 2 h, 2 w, C)."""
-    least, most, two, quarter = np.float32(-BOUND), np.float32(BOUND), np.float32(LEAK // 2), np.float32(1 / LEAK)
     number, tall, wide, channels = out.shape
     for k in range(number):
         for i in range(tall):
@@ -128,12 +133,7 @@ def _finish_shuffled(
                 first = (i % 2 * 2 + j % 2) * channels
                 row, add, to = x[k, i // 2, j // 2, first : first + channels], plus[k, i, j], out[k, i, j]
                 for c in range(channels):
-                    value = np.floor(row[c])
-                    if adds:
-                        value += add[c]
-                    if leaks:
-                        value = min(max(value, np.floor((value + two) * quarter), least), most)
-                    to[c] = value
+                    to[c] = _finished(row[c], add[c], adds, leaks)
 
 
 EXACT = Arithmetic(True)
