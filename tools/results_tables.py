@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from nvcodec.bench import results as files
+from nvcodec.bench.bd import bd_of_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs/results"
@@ -139,6 +140,25 @@ class Derived:
     def text(self) -> str:
         """The file."""
         return json.dumps(self.figures, indent=1, sort_keys=True) + "\n"
+
+
+def second_bd_table(results: dict[str, Any], anchor: str, derived: Derived) -> str:
+    """BD-rates of our codecs in PSNR against another anchor than that of the results; nothing where they have none."""
+    found = [row for row in bd_of_rows(results["rows"], anchor) if row["test"].startswith("nvcodec")]
+    rows = [row for row in found if row["metric"].startswith("psnr") and row["rate_percent"] is not None]
+    formula = f"BD-rate against {anchor}, percent of its bits (nvcodec.bench.bd), over what both curves cover"
+
+    def rate(row: Row) -> str:
+        what = f"{row['clip']}, intra period {row['intra_period']}, {row['test']}, {row['metric']}"
+        return derived(formula, what, row["rate_percent"], 1)
+
+    columns: tuple[Column, ...] = (
+        ("clip", lambda row: row["clip"]),
+        ("codec", lambda row: row["test"]),
+        ("metric", lambda row: METRICS[row["metric"]]),
+        ("BD-rate %", rate),
+    )
+    return f"Ours against {anchor}, from `docs/results/derived.json`:\n\n" + table(columns, rows) if rows else ""
 
 
 def row_name(row: Row) -> str:
