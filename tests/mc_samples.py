@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 import torch
@@ -24,10 +25,14 @@ from nvcodec.models.mc import QUALITIES, McConfig
 from nvcodec.models.motion import HIGH, LOW
 
 NONE, PREVIOUS = Inheritance.NONE, Inheritance.PREVIOUS
-CONFIG = McConfig(group=9, width=4, half=4, flow=4, coarse=3, middle=2, fine=2)
+CONFIG = McConfig(
+    group=9, flow=4, width=4, half=4, coarse=3, middle=2, fine=2,
+    intra_width=5, intra_half=4, intra_coarse=2, intra_middle=3, intra_low=2, intra_medium=1, intra_high=2,
+)  # fmt: skip
 CPU = torch.device("cpu")
 OFFSETS = (0, 3, 6, 9)
 QUALITY = 20
+MOST = {"intra.direct2.weight": 18}  # of weights: it has more inputs than others
 
 
 def model_of(height, width, config=CONFIG):
@@ -43,7 +48,8 @@ def integers(tensors, seed=0):
         if t.name.endswith(".steps"):
             values = steps * np.array([[3], [2], [1]]) // 2
         else:
-            values = rng.integers(*((-40, 41) if t.name.endswith(".weight") else (-700, 701)), t.shape)
+            most = MOST.get(t.name, 40 if t.name.endswith(".weight") else 700)
+            values = rng.integers(-most, most + 1, t.shape)
         out.append(values.astype(np.int32))
     return out
 
@@ -53,16 +59,44 @@ def planes_at_random(channels, height, width, seed=0):
     return np.random.default_rng(seed).integers(LOW, HIGH + 1, (1, channels, height, width))
 
 
+def come_through(field, part, whole):
+    """A field (1, 2, rows, columns) after that part of its way, cell by cell (section 16.9 of the specification)."""
+    d = field[0].to(torch.int64).tolist()
+    rows, columns = field.shape[2:]
+    out = torch.empty_like(field)
+    for r in range(rows):
+        for s in range(columns):
+            x, y = (64 * n - (2 * part * d[c][r][s] + whole) // (2 * whole) for c, n in enumerate((s, r)))
+            (i, v), (j, u) = (divmod(min(max(at, 0), 64 * (n - 1)), 64) for at, n in ((y, rows), (x, columns)))
+            below, right = min(i + 1, rows - 1), min(j + 1, columns - 1)
+            for c in (0, 1):
+                upper = (64 - u) * d[c][i][j] + u * d[c][i][right]
+                lower = (64 - u) * d[c][below][j] + u * d[c][below][right]
+                out[0, c, r, s] = ((64 - v) * upper + v * lower + 2048) // 4096
+    return out
+
+
 def weights_of(model, latents):
     return {t.name: torch.from_numpy(q.astype(np.float32)) for t, q in zip(model.tensors, latents, strict=True)}
 
 
-def known(model, rng, spread=4):
+def groups_of(config, intra):
+    """(level, channels) of each group of latents, by name, in the order in which they are coded."""
+    c = config
+    if not intra:
+        return {"latent4": (4, c.coarse), "latent3": (3, c.middle), "latent2": (2, c.fine)}
+    fine = {"latent3": (3, c.intra_low), "latent3b": (3, c.intra_medium), "latent3c": (3, c.intra_high)}
+    return {"latent5": (5, c.intra_coarse), "latent4": (4, c.intra_middle)} | fine
+
+
+def grid_of(model, level):
+    """(rows, columns) of a level."""
+    return tuple(-(-n * 16 // 2**level) for n in (model.rows, model.columns))
+
+
+def known(model, rng, intra, spread=4):
     """Latents and displacements of a frame at random, by name."""
-    sizes = {
-        f"latent{level}": (channels, model.rows << 4 - level, model.columns << 4 - level)
-        for level, channels in model.config.latents.items()
-    }
+    sizes = {name: (count, *grid_of(model, level)) for name, (level, count) in groups_of(model.config, intra).items()}
     sizes |= {name: (2, model.rows, model.columns) for name in ("flow0", "flow1")}
     return {name: torch.from_numpy(rng.laplace(0, spread, (1, *size)).round()).float() for name, size in sizes.items()}
 
@@ -78,9 +112,9 @@ def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS
     order = coding_order(len(headers), reference is not None)
     for number, place in enumerate(order):
         header = headers[number]
-        writers.append(Writer(known(model, rng)))
+        writers.append(Writer(known(model, rng, header.intra)))
         tuning = model.tuning(weights, header.intra, section.quality_of(number, place.depth))
-        levels = [level for level, coded in zip((4, 3, 2), header.levels, strict=True) if coded]
+        levels = list(compress((5, 4, 3) if header.intra else (4, 3, 2), header.levels))
         prediction = None
         if not header.intra:
             used = [references[frame] for frame in place.references]

@@ -23,6 +23,15 @@ STEPS, TABLES, SYMBOLS, BLOBS, MASK, FRAMES = SectionKind
 M = File("mc_tiny")  # a group of two frames, then one of one frame that inherits and has no residuals
 INTRA, OWN, NO_LEVELS = 1, 16, 0
 EMPTY = rans.Encoder().finish(1)  # a stream without symbols
+CHANNELS = (
+    "flow", "width", "half", "coarse", "middle", "fine", "intra_width", "intra_half", "intra_coarse", "intra_middle",
+    "intra_low", "intra_medium", "intra_high",
+)  # fmt: skip
+LATENTS = (
+    "intra.near5", "intra.latent5", "intra.near3b", "intra.near3c", "intra.direct5", "intra.direct4", "intra.direct3",
+    "intra.direct2", "inter.latent2", "inter.direct2",
+)  # fmt: skip
+"""Layers that latents come into."""
 
 
 @functools.cache
@@ -64,7 +73,7 @@ def without_symbols(stream):
     return frames(header() + stream)
 
 
-BIASED = "intra.first4.bias", 3000  # so that the location of the first latent is not 0
+BIASED = "intra.first5.bias", 3000  # so that the location of the first latent is not 0
 
 
 @functools.cache
@@ -73,8 +82,8 @@ def one_law():
     model, *_ = network()
     latents = changed(*BIASED)
     values = {tensor.name: torch.from_numpy(q).float() for tensor, q in zip(model.tensors, latents, strict=True)}
-    writer = Writer({"latent4": torch.zeros(1, 1, 1, 1)})
-    model.picture(values, model.tuning(values, True, 0), None, writer, levels=(4,))
+    writer = Writer({"latent5": torch.zeros(1, 1, 1, 1)})
+    model.picture(values, model.tuning(values, True, 0), None, writer, levels=(5,))
     (row, r), *rest = writer.passes
     assert len(row) == 1 and not any(len(rows) for rows, _ in rest)
     return row, -int(r[0])
@@ -102,7 +111,10 @@ def valid_frames():
     assert one_law()[1] > 0
     yield one_symbol(-MAX_MAGNITUDE)
     yield one_symbol(MAX_MAGNITUDE - one_law()[1])
-    yield with_weight("inter.steps", 4095)
+    for name in ("intra.steps", "inter.steps"):
+        yield with_weight(name, 4095)
+    for name in LATENTS:
+        yield with_weight(f"{name}.weight", 3000)
     count = len(network()[0].tensors)
     yield M.sections(1, TABLES=tables(*zeros(count)), SYMBOLS=b"")
 
@@ -111,14 +123,15 @@ def frame_cases():
     """(row, bytes): model records, groups and windows of model 5."""
     yield "M10", W.with_model(model_bytes(exactness=Exactness.EXACT))
     yield "M10", M.with_model(model_bytes(exactness=Exactness.FLOAT, of=M))
-    for name in ("width", "half", "flow", "coarse", "middle", "fine"):
+    for name in CHANNELS:
         for value in (0, 257, 2**63):
             yield "M11", M.with_model(config(M, **{name: value}))
     for value in (0, 4097):
         yield "M11", M.with_model(config(M, group=value))
     large = raw_chunk(b"VIDI", struct.pack("<II", 2**13, 2**13) + M.vidi[22:-4])
-    wide = raw_chunk(b"MODL", config(M, half=256))
-    yield "M13", M.header + large + wide + M.grup[0] + end(1, 2)
+    for name in ("half", "intra_half"):
+        wide = raw_chunk(b"MODL", config(M, **{name: 256}))
+        yield "M13", M.header + large + wide + M.grup[0] + end(1, 2)
     for file in (W, M):
         yield "M15", file.with_model(model_bytes(origin=Origin.PRIOR, prior=bytes(8), of=file))
     yield "M9", M.with_model(model_bytes(of=M)[:9])
@@ -138,14 +151,16 @@ def frame_cases():
     steps = bytes(len(network()[0].tensors))
     yield "G25", M.sections(0, STEPS=steps)
     yield "G25", M.sections(1, STEPS=steps)
-    for name in ("intra.near4.weight", "inter.latent2.weight", "intra.direct.weight"):
-        yield "G26", with_weight(name, 4097)  # by 4095 alone it is 2^24
-    for name in ("intra.picture.bias", "flow.out.bias"):
+    for name in LATENTS:
+        yield "G26", with_weight(f"{name}.weight", 4097)  # by 4095 alone it is 2^24
+    for name in ("intra.picture.bias", "intra.first3c.bias", "intra.direct5.bias", "flow.out.bias"):
         yield "G26", with_weight(name, -65536)
-    yield "G26", with_weight("flow.near.weight", 8197)
+    for name in ("flow.near.weight", "intra.mix1.weight", "intra.mid3b.weight"):
+        yield "G26", with_weight(name, 8197)  # by 2047
     yield "G26", with_weight("inter.sense2.weight", 2**23)
-    for value in (0, -1, 4096):
-        yield "G27", with_weight("intra.steps", value)
+    for name in ("intra.steps", "inter.steps"):
+        for value in (0, -1, 4096):
+            yield "G27", with_weight(name, value)
     yield "G27", M.sections(0, TABLES=None, SYMBOLS=None)  # origin ZERO
     payload = uvarint(0) + uvarint(1) + bytes([0]) + uvarint(1) + pack_sections(SHARE)
     shared = dataclasses.replace(M.groups[0], inheritance=Inheritance.WINDOW)

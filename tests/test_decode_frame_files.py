@@ -246,7 +246,7 @@ def test_exactness_and_origin_go_with_the_model(whole):
 
 
 def test_the_configuration_says_what_the_tensors_are(whole):
-    assert len(whole.model.pack()) == 9 + 8 + 1 + 7
+    assert len(whole.model.pack()) == 9 + 8 + 1 + 14
     with pytest.raises(MalformedError, match=f"prior {whole.model.prior.hex()} is of"):
         decode(with_model(whole, dataclasses.replace(whole.model, config=(*whole.model.config[:-1], 3)).pack()))
     for config, error in (
@@ -322,7 +322,7 @@ def test_windows(whole, inheritance, gaps):
         sequence.add_group(dataclasses.replace(whole.groups[0], inheritance=inheritance))
 
 
-@pytest.mark.parametrize("name", ["intra.steps", "inter.mix2.weight", "flow.near.bias"])
+@pytest.mark.parametrize("name", ["intra.steps", "intra.direct4.weight", "inter.mix2.weight", "flow.near.bias"])
 def test_integers_that_are_not_exact(prior, name):
     """In a group that changes the network, and in the next one that does not: each is refused for itself."""
     model = model_of(VIDEO.height, VIDEO.width)
@@ -382,8 +382,9 @@ def test_info(whole, prior, tmp_path, capsys):
     path.write_bytes(whole.data)
     assert main(["info", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "format 0.6" in out and f"model 0    mc, class X, prior {prior.hex()}" in out
-    assert "group 9, width 4, half 4, flow 4, coarse 3, middle 2, fine 2" in out
+    assert "format 0.7" in out and f"model 0    mc, class X, prior {prior.hex()}" in out
+    assert "group 9, flow 4, width 4, half 4, coarse 3, middle 2, fine 2, intra_width 5, intra_half 4, " in out
+    assert "intra_coarse 2, intra_middle 3, intra_low 2, intra_medium 1, intra_high 2" in out
     assert main(["info", "--json", str(path)]) == 0
     found = json.loads(capsys.readouterr().out)
     model = found["models"][0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mc_samples import CPU, QUALITY, code_group, headers_of, integers, model_of, weights_of
+from mc_samples import CPU, QUALITY, code_group, come_through, headers_of, integers, model_of, weights_of
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection
 from nvcodec.decode.frames import Motions, References, decode_frames
@@ -237,13 +237,15 @@ def field_at_random(seed):
 
 @pytest.mark.parametrize("count, carried", [(5, False), (4, True), (8, False), (3, True)])
 def test_guesses_are_part_of_the_way_between_references(count, carried):
-    """From the later of both to the earlier one, or the other way around; none for the first frames."""
+    """From the later of both to the earlier one, or the other way around, of what comes through each cell; none for the
+    first frames."""
     motions, fields = Motions(), {}
     for place in coding_order(count, carried):
         guess = motions.guess(place)
         if len(place.references) == 2:
-            a, b = place.references
-            known = fields[b, a] if (b, a) in fields else -fields[a, b]
+            (a, b), t = place.references, place.frame
+            forwards = (b, a) in fields
+            known = come_through(fields[b, a], b - t, b - a) if forwards else -come_through(fields[a, b], t - a, b - a)
             wanted = torch.floor(8 * known * (place.frame - a) / (b - a) + 0.5)
             assert torch.equal(guess, wanted)
             assert torch.equal(guess, midway(known, place.frame - a, b - a))
@@ -262,12 +264,12 @@ def test_there_is_no_guess_where_what_lies_between_is_not_known():
     assert motions.guess(Place(2, (0, 4), 2)) is None and motions.guess(Place(0, (CARRIED, 1), 2)) is None
     motions.add(Place(4, (0,), 1), [field])
     assert motions.guess(Place(4, (0,), 1)) is None and motions.guess(Place(6, (4, 8), 2)) is None
-    assert torch.equal(motions.guess(Place(2, (0, 4), 2)), 4 * field)
+    assert torch.equal(motions.guess(Place(2, (0, 4), 2)), 4 * come_through(field, 1, 2))
     motions.add(Place(2, (0, 4), 2), [field, 3 * field])
-    assert torch.equal(motions.guess(Place(1, (0, 2), 3)), 4 * field)
-    assert torch.equal(motions.guess(Place(3, (2, 4), 3)), -12 * field)
+    assert torch.equal(motions.guess(Place(1, (0, 2), 3)), 4 * come_through(field, 1, 2))
+    assert torch.equal(motions.guess(Place(3, (2, 4), 3)), -4 * come_through(3 * field, 1, 2))
     motions.add(Place(3, (CARRIED,), 1), [field])
-    assert torch.equal(motions.guess(Place(0, (CARRIED, 3), 2)), 2 * field)
+    assert torch.equal(motions.guess(Place(0, (CARRIED, 3), 2)), 2 * come_through(field, 3, 4))
 
 
 def test_a_decoder_takes_guesses_from_frames_before(monkeypatch):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from mc_samples import planes_at_random
+from mc_samples import come_through, planes_at_random
 
 from nvcodec.models import motion
-from nvcodec.models.motion import CELL, HIGH, LOW, TAPS, Quarters, Reference, midway, moved, predict
+from nvcodec.models.motion import CELL, HIGH, LOW, TAPS, Quarters, Reference, followed, midway, moved, predict
 
 
 def sample(plane, y, x):
@@ -203,3 +203,29 @@ def test_midway(part, whole):
     wanted = [(16 * part * int(v) + whole) // (2 * whole) for v in values]
     assert found.flatten().tolist() == wanted
     assert max(abs(w / 8 - v * part / whole) for w, v in zip(wanted, values, strict=True)) <= 1 / 16
+
+
+@pytest.mark.parametrize("rows, columns", [(1, 1), (1, 5), (4, 1), (3, 4), (7, 6)])
+@pytest.mark.parametrize("part, whole", [(0, 3), (1, 2), (2, 3), (7, 15), (4095, 4096)])
+@pytest.mark.parametrize("most", [20, 300, 4095])
+def test_a_field_is_followed_to_where_it_leads(rows, columns, part, whole, most):
+    """Cell by cell, of each of several at once."""
+    fields = [tensor(np.random.default_rng(n).integers(-most, most + 1, (1, 2, rows, columns))) for n in (0, 1)]
+    fields[1][..., 0, 0] = most
+    found = followed(torch.cat(fields), part, whole)
+    assert found.dtype == torch.float32 and torch.equal(
+        found, torch.cat([come_through(f, part, whole) for f in fields])
+    )
+    assert float(found.max()) <= most and float(found.min()) >= -most
+    if part == 0:
+        assert torch.equal(found, torch.cat(fields))
+
+
+def test_what_moves_takes_its_field_with_it():
+    """Two cells to the right and one down over the whole way."""
+    field = torch.zeros(1, 2, 5, 7)
+    field[0, 0], field[0, 1] = 128, 64
+    assert torch.equal(followed(field, 1, 2), field)
+    field[0, 0, 1, 2] += 1024  # a cell that is none of its own neighbours' way
+    found = followed(field, 1, 1)
+    assert found[0, 0, 2, 4] == 1152 and int((found[0, 0] != 128).sum()) == 1

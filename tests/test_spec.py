@@ -3,6 +3,8 @@
 import hashlib
 import re
 import sys
+from dataclasses import fields
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,18 @@ from nvcodec.bitstream import chunks, frames, header, registry  # noqa: E402
 from nvcodec.bitstream.records import VideoRecord  # noqa: E402
 from nvcodec.entropy import blobs, codings, context, laplace, mask_codings, rans, tables  # noqa: E402
 from nvcodec.media import color  # noqa: E402
-from nvcodec.models import enerv, framewise, hierarchy, integer, mc, motion, nirvana, priors, weights  # noqa: E402
+from nvcodec.models import (  # noqa: E402
+    enerv,
+    framewise,
+    hierarchy,
+    integer,
+    latents,
+    mc,
+    motion,
+    nirvana,
+    priors,
+    weights,
+)
 from nvcodec.models.base import create_frame_model  # noqa: E402
 from tools import make_vectors  # noqa: E402
 from tools.annotate import annotate, collect, explain  # noqa: E402
@@ -26,6 +39,7 @@ from tools.vector_table import VECTORS_BY_NAME  # noqa: E402
 TEXT = (ROOT / "bitstream_spec.md").read_text(encoding="utf-8")
 NOT_IN_FILES = {"MAX_Y4M_HEADER_BYTES"}
 """Limits of other inputs than .nvc files."""
+MC = mc.McConfig(1, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 
 def section(number):
@@ -204,44 +218,88 @@ def test_priors():
         assert sum(q.size for q in priors.load(bytes.fromhex(digest), tensors)) == int(size) // 2
 
 
-def test_model_5():
+def test_configuration_of_model_5():
     table = rows(section("16.1"))[2:]
-    assert tuple(r[0] for r in table) == registry.MODELS[5].fields
-    assert {r[2] for r in table} == {"1 .. 4096", "1 .. 256"}
-    config = mc.McConfig(1, 5, 7, 11, 13, 17, 19)
-    names = {"n": 5, "h": 7, "f": 11, "c_4": 13, "c_3": 17, "c_2": 19}
-    layers = [r for r in rows(section("16.2"))[2:]]
+    assert tuple(r[0] for r in table) == registry.MODELS[5].fields == tuple(f.name for f in fields(mc.McConfig))
+    assert [r[2] for r in table] == ["1 .. 4096"] + ["1 .. 256"] * 13
+    largest = re.search(r"m is the greatest of (\d+) and,.* (\d+) h, (\d+) n\nand (\d+) c_l div 4\^l", section("16.1"))
+    least, half, width, laws = map(int, largest.groups())
+    for config in (MC, mc.McConfig(), mc.McConfig(1, *[1] * 13)):
+        found = [least]
+        for one in (config.network(True), config.network(False)):
+            found += [half * one.half, width * one.width]
+            found += [laws * count // 4**level for level, count in one.latents.items()]
+        assert mc.Mc(config, 16, 16).activations == max(found)
 
-    def channels(text, level):
-        if "where" in text:
-            return 4 * (names["h"] if level == 2 else names["n"])
-        number, _, name = text.rpartition(" ")
-        return int(number or 1) * names[name.replace("_l", f"_{level}")] if not text.isdigit() else int(text)
 
-    found = {
-        f"{net}.{name}": shape for net in ("intra", "inter") for name, shape in (("steps", (3, 96)), ("start", (96, 5)))
-    }
-    for net in ("intra", "inter", "flow"):
-        mine = [r for r in layers if net in r[1].split(", ")]
-        first = next((i for i, r in enumerate(mine) if "_l" in r[0]), 0)
-        last = first + sum("_l" in r[0] for r in mine)
-        order = [(r, 0) for r in mine[:first]]
-        order += [(r, level) for level in (4, 3, 2) for r in mine[first:last] if level < 4 or "mix" not in r[0]]
-        for r, level in order + [(r, 0) for r in mine[last:]]:
-            name = re.sub(r"_l.*", str(level), r[0].split(": ")[-1])
-            outputs, inputs, k = channels(r[2], level), channels(r[3], level), int(r[4])
-            found[f"{net}.{name}.weight"] = (outputs, inputs, k, k)
+def channels(text, level, symbols, group):
+    """What a cell of the table of layers says. group: channels of the group."""
+    usual, _, last = text.partition(", but ")
+    text = last.removesuffix(" where l is 2") if last and level == 2 else usual
+    number, _, name = text.rpartition(" ")
+    if text.isdigit():
+        return int(text)
+    return int(number or 1) * (group if name == "c" else symbols[name.replace("_l", f"_{level}")])
+
+
+def test_tensors_of_model_5():
+    text, table = section("16.2"), rows(section("16.1"))[2:]
+    symbols = {"intra": {}, "inter": {}, "flow": {"f": MC.flow}}
+    for r, number in zip(table[2:], MC.values[2:], strict=True):
+        symbol, net = r[1].split(" of ")
+        symbols[net][symbol] = number
+    fine = [(letter, symbols["intra"].pop(f"c_3{letter}")) for letter in "abc"]
+    symbols["intra"]["c_3"] = sum(count for _, count in fine)
+    found = {}
+    for net in ("intra", "inter"):
+        found |= {f"{net}.steps": (3, mc.QUALITIES), f"{net}.start": (mc.QUALITIES, symbols[net]["n"])}
+    repeated = re.search(r"repeated for l = ([\d, ]+) in intra and l = ([\d, ]+) in inter", text)
+    levels = {"intra": integers(repeated[1]), "inter": integers(repeated[2]), "flow": []}
+    assert "where the level has latents\n(not 2 in intra)" in text
+    order = []
+    for net in levels:
+        mine = [r for r in rows(text)[2:] if net in r[1].split(", ")]
+        parts = [(kind, list(part)) for kind, part in groupby(mine, lambda r: r[0].rpartition(": ")[0])]
+        start = next((i for i, (kind, _) in enumerate(parts) if kind), 0)
+        stop = start + sum(bool(kind) for kind, _ in parts)
+        sequence = [(r, 0, "", 0) for _, part in parts[:start] for r in part]
+        for level in levels[net]:
+            for kind, part in parts[start:stop]:
+                has = f"c_{level}" in symbols[net]
+                if {"level": has, "group": has, "below": level != levels[net][0], "any": True}[kind]:
+                    single = [("a", symbols[net].get(f"c_{level}"))]
+                    groups = (fine if (net, level) == ("intra", 3) else single) if kind == "group" else [("a", 0)]
+                    sequence += [(r, level, letter.strip("a"), count) for letter, count in groups for r in part]
+        sequence += [(r, 0, "", 0) for _, part in parts[stop:] for r in part]
+        for r, level, letter, group in sequence:
+            name = r[0].rpartition(": ")[2].replace("_l", f"{level}{letter}")
+            outputs, inputs = (channels(cell, level, symbols[net], group) for cell in r[2:4])
+            found[f"{net}.{name}.weight"] = (outputs, inputs, int(r[4]), int(r[4]))
             found[f"{net}.{name}.bias"] = (outputs,)
-    assert list(found.items()) == [(t.name, t.shape) for t in mc.Mc(config, 16, 16).tensors]
+            order += [name] if net == "intra" else []
+    tensors = mc.Mc(MC, 16, 16).tensors
+    assert list(found.items()) == [(t.name, t.shape) for t in tensors]
+    listed = re.search(r"So intra has (.*?)\.\n", text, flags=re.S)[1].replace("\n", " ").split(", ")
+    places = [None if name == "..." else order.index(name) for name in listed]
+    assert places[0] == 0 and places[-1] == len(order) - 1
+    for before, after in pairwise(places):
+        assert None in (before, after) or after == before + 1
+
+
+def test_model_5():
     arithmetic = section("16.3")
     assert f"-{integer.BOUND}), {integer.BOUND})" in arithmetic and "< 2^24" in arithmetic
-    assert f"A is {mc.LATENT_BOUND} for" in arithmetic.replace("\n  ", " ") and integer.EXACT_SUMS == 2**24
+    assert f"A is {latents.LATENT_BOUND} for" in arithmetic.replace("\n  ", " ") and integer.EXACT_SUMS == 2**24
     assert f"1/{integer.UNIT}" in arithmetic and f"1/{integer.FINE}" in arithmetic
     taps = [tuple(integers(line.split("=")[1])) for line in re.findall(r"T\[\d\] = .*", section("16.7"))]
     assert tuple(taps) == motion.TAPS
     assert f"min({frames.QUALITIES - 1}, quality" in section("16.4") and f"shape 3, {mc.QUALITIES}" in section("16.2")
     assert f"With k = {motion.CELL} and e = d for luma, and with k = {motion.CELL // 2}" in section("16.7")
     assert f"0 .. {frames.QUALITIES - 1} |" in section("16.4") and f"0 .. {frames.MAX_OFFSETS} |" in section("16.4")
+    levels = [", ".join(map(str, MC.network(intra).levels)) for intra in (True, False)]
+    assert f"its levels are {levels[0]} or {levels[1]}." in section("16.4")
+    assert f"with l = {levels[0]} in the network intra" in section("16").replace("\n", " ")
+    assert f"clip(x) = min(max(x, -{latents.LATENT_BOUND}), {latents.LATENT_BOUND})" in section("16.10")
     order = [place.frame for place in hierarchy.coding_order(5, False)]
     assert f"the order is {', '.join(map(str, order))}." in section("16.5").replace("\n", " ")
 

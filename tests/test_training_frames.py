@@ -23,7 +23,7 @@ from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference, predict
 from nvcodec.training import frames as training
 from nvcodec.training.analysis import load_analyses
-from nvcodec.training.frames import FrameSettings, FrameTrainer, RateMeter, Task, soft_round
+from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, RateMeter, Task, soft_round
 from nvcodec.video import VideoInfo
 
 CPU = torch.device("cpu")
@@ -70,10 +70,15 @@ def nothing(*_):
     pass
 
 
+def named(task, latents):
+    """What is coded of a frame, by name."""
+    return latents.by_name(MODEL.network(not task.references))
+
+
 @torch.no_grad()
 def coded(trainer, task, latents):
     """(mean squared error, bits per pixel) of a frame as it is coded."""
-    writer = Writer(latents.by_name())
+    writer = Writer(named(task, latents))
     picture = picture_of(trainer, task, writer)
     return float(trainer.distortion(picture, task.target)), sum(writer.bits.values()) / PIXELS
 
@@ -120,15 +125,35 @@ def test_lambda_weighs_error_against_bits(trainer, pictures):
     assert found[0][0] < found[1][0] and found[0][1] > found[1][1]
 
 
-def test_what_is_found_are_integers(trainer, pictures):
-    task = Task(pictures[2], [Reference(pictures[n]) for n in (0, 4)])
+@pytest.mark.parametrize(
+    ("references", "shapes"),
+    [
+        ((), {
+            "latent5": (1, 16, 2, 2), "latent4": (1, 16, 3, 4), "latent3": (1, 9, 6, 8), "latent3b": (1, 21, 6, 8),
+            "latent3c": (1, 66, 6, 8),
+        }),
+        ((0, 4), {
+            "latent4": (1, 16, 3, 4), "latent3": (1, 12, 6, 8), "latent2": (1, 24, 12, 16), "flow0": (1, 2, 3, 4),
+            "flow1": (1, 2, 3, 4),
+        }),
+    ],
+)  # fmt: skip
+def test_what_is_found_are_integers(trainer, pictures, references, shapes):
+    task = Task(pictures[2], [Reference(pictures[n]) for n in references])
     (latents,) = trainer.fit([task], QUALITY, HOW, nothing)
-    named = latents.by_name()
-    assert list(named) == ["latent4", "latent3", "latent2", "flow0", "flow1"]
-    assert [tuple(v.shape) for v in named.values()] == [
-        (1, 16, 3, 4), (1, 12, 6, 8), (1, 24, 12, 16), (1, 2, 3, 4), (1, 2, 3, 4)
-    ]  # fmt: skip
-    assert all(torch.equal(v, v.round()) and not v.requires_grad for v in named.values())
+    found = named(task, latents)
+    assert [(name, tuple(v.shape)) for name, v in found.items()] == list(shapes.items())
+    assert all(torch.equal(v, v.round()) and not v.requires_grad for v in found.values())
+
+
+def test_groups_of_channels_have_names_of_their_own():
+    """In the order of the channels of their level."""
+    values = {level: torch.rand(1, count, 2, 3) for level, count in MODEL.network(True).latents.items()}
+    found = FrameLatents(values, ()).by_name(MODEL.network(True))
+    assert list(found) == ["latent5", "latent4", "latent3", "latent3b", "latent3c"]
+    assert found["latent5"].equal(values[5]) and found["latent4"].equal(values[4])
+    assert torch.cat([found[f"latent3{suffix}"] for suffix in ("", "b", "c")], 1).equal(values[3])
+    assert [found[f"latent3{suffix}"].shape[1] for suffix in ("", "b", "c")] == [9, 21, 66]
 
 
 @pytest.mark.parametrize("steps", [0, 5])
@@ -140,13 +165,30 @@ def test_levels_that_do_not_pay_are_left_out(trainer, pictures, steps):
     assert not any(bool(v.any()) for v in still.latents.values()), "it is its reference"
     fine = trainer.fit([near, far], 0, FrameSettings(steps=steps, lam=training.lambda_of(0)), nothing)[1]
     assert all(bool(v.any()) for v in fine.latents.values())
-    work = trainer._start([far], quality, how.lam)
-    left = replace(work, values={level: v.clone() for level, v in moved.latents.items()})
-    if not steps:
+    check_levels(trainer, far, moved, quality, how, (4, 3, 2))
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+def test_levels_of_intra_frames_that_do_not_pay_are_left_out(trainer, pictures, steps):
+    how, quality = FrameSettings(steps=steps, lam=training.lambda_of(90)), 90
+    gray, busy = Task(torch.zeros_like(pictures[3])), Task(pictures[3])
+    plain, coarse = trainer.fit([gray, busy], quality, how, nothing)
+    assert not plain.latents[3].any(), "there is nothing fine"
+    check_levels(trainer, busy, coarse, quality, how, (5, 4, 3))
+    (fine,) = trainer.fit([busy], 0, FrameSettings(steps=steps, lam=training.lambda_of(0)), nothing)
+    assert bool(fine.latents[3].any())
+
+
+def check_levels(trainer, task, latents, quality, how, levels):
+    """What was left out makes it cheaper, what was not would make it dearer."""
+    work = trainer._start([task], quality, how.lam)
+    left = replace(work, values={level: v.clone() for level, v in latents.latents.items()})
+    assert tuple(left.values) == levels
+    if not how.steps:
         assert float(trainer._costs(left, how.lam)) <= float(trainer._costs(work, how.lam))
     for level in range(3):
-        fewer = trainer._costs(left, how.lam, (4, 3, 2)[:level])
-        assert float(trainer._costs(left, how.lam, coded_levels(moved))) <= float(fewer)
+        fewer = trainer._costs(left, how.lam, levels[:level])
+        assert float(trainer._costs(left, how.lam, coded_levels(latents))) <= float(fewer)
 
 
 def coded_levels(latents):
@@ -157,7 +199,7 @@ def coded_levels(latents):
 def test_same_task_same_result(trainer, pictures):
     def fitted():
         (latents,) = trainer.fit([Task(pictures[2])], QUALITY, HOW, nothing)
-        return torch.cat([v.flatten() for v in latents.by_name().values()])
+        return torch.cat([v.flatten() for v in latents.latents.values()])
 
     assert torch.equal(fitted(), fitted())
 
@@ -229,10 +271,10 @@ def test_frames_together_are_as_each_alone(trainer, pictures, references):
         alone += trainer.fit([task], QUALITY, HOW, nothing)
         errors.append(trainer.mse)
     assert mse == pytest.approx(sum(errors) / 3, rel=0.01)
-    for a, b in zip(together, alone, strict=True):
-        same = [(v == w).float() for v, w in zip(a.by_name().values(), b.by_name().values(), strict=True)]
+    for task, a, b in zip(tasks, together, alone, strict=True):
+        same = [(v == w).float() for v, w in zip(*(named(task, x).values() for x in (a, b)), strict=True)]
         assert all(float(s.mean()) > 0.97 for s in same)
-    first = [torch.cat([v.flatten() for v in a.by_name().values()]) for a in together]
+    first = [torch.cat([v.flatten() for v in a.latents.values()]) for a in together]
     assert not torch.equal(first[0], first[1])
 
 
@@ -252,14 +294,15 @@ def test_soft_rounding_has_gradients():
     assert torch.autograd.gradcheck(soft_round, (values,))
 
 
-def test_rated_is_what_is_coded(trainer, pictures):
+@pytest.mark.parametrize("references", [(), (0, 4)])
+def test_rated_is_what_is_coded(trainer, pictures, references):
     """Bits and picture of integers, in both arithmetics, against the coder's."""
     guess = torch.full((1, 2, 3, 4), 40.0)
-    task = Task(pictures[2], [Reference(pictures[n]) for n in (0, 4)], guess)
+    task = Task(pictures[2], [Reference(pictures[n]) for n in references], guess)
     (latents,) = trainer.fit([task], QUALITY, HOW, nothing)
-    named = latents.by_name()
-    writer = Writer(named)
-    kept = {name: torch.zeros_like(v) for name, v in named.items() if name.startswith("latent")}
+    given = named(task, latents)
+    writer = Writer(given)
+    kept = {name: torch.zeros_like(v) for name, v in given.items() if name.startswith("latent")}
 
     def code(name, *how):
         """What the coder leaves of latents: those that are not coded are what the network expects."""
@@ -269,9 +312,8 @@ def test_rated_is_what_is_coded(trainer, pictures):
         return values
 
     expected = picture_of(trainer, task, code)
-    named |= kept
     for arithmetic in (EXACT, SMOOTH):
-        meter = RateMeter(named)
+        meter = RateMeter(given | kept)
         picture = picture_of(trainer, task, meter.code, arithmetic)
         # Far from a narrow law is an escape in a file, of at most 16 bits and some; a meter has all of the tail.
         assert float(meter.total) == pytest.approx(sum(writer.bits.values()), rel=0.08)

@@ -22,7 +22,7 @@ from nvcodec.media.source import open_source
 from nvcodec.models import priors
 from nvcodec.models.integer import EXACT_SUMS
 from nvcodec.models.mc import McConfig
-from nvcodec.models.motion import Reference, midway
+from nvcodec.models.motion import Reference, followed, midway
 from nvcodec.training import analysis
 from nvcodec.training.displacement import search
 from nvcodec.training.distortion import distortion, distortion_rows
@@ -34,7 +34,10 @@ from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 from tools import train_prior
 
 CPU = torch.device("cpu")
-SMALL = McConfig(width=8, half=8, flow=4, coarse=4, middle=3, fine=2)
+SMALL = McConfig(
+    flow=4, width=8, half=8, coarse=4, middle=3, fine=2,
+    intra_width=9, intra_half=7, intra_coarse=4, intra_middle=13, intra_low=5, intra_medium=6, intra_high=7,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,7 @@ def test_displacements_are_those_of_an_encoder(some):
             before, after = Reference(one["before"]), Reference(one["after"])
             lam = lambda_of(16 * float(one["octaves"]))
             assert torch.equal(search(one["after"], [before], lam)[0], one["after_before"])
-            between = search(one["between"], [before, after], lam, midway(one["after_before"], 1, 2))
+            between = search(one["between"], [before, after], lam, midway(followed(one["after_before"], 1, 2), 1, 2))
             assert torch.equal(between[0], one["between_before"]) and torch.equal(between[1], one["between_after"])
     assert any(bool(batch.after_before.any()) for batch in some)
 
@@ -162,7 +165,7 @@ def test_excerpts_are_pictures_as_coded(clips):
 def test_batches_come_in_order(excerpts, some):
     """The same ones, in threads that leave the number of those of a program as it is."""
     threads = torch.get_num_threads()
-    made = batches(excerpts, 1, CPU, 2)
+    made = batches(excerpts.batch, 1, CPU, 2)
     for expected, batch in zip(some[1:], made, strict=False):
         assert torch.equal(batch.after, expected.after) and torch.equal(batch.between_after, expected.between_after)
     made.close()
@@ -218,6 +221,7 @@ def test_a_quality_is_tuned_as_in_the_tables():
     with torch.no_grad():
         prior.values["inter_steps"].copy_(torch.tensor([[1.0, 0.2], [3.5, -0.3], [9.0, 0.0]]))
         prior.values["inter_start"].copy_(torch.randn(KNOTS, 8, generator=torch.Generator().manual_seed(2)))
+    assert prior.values["intra_start"].shape == (KNOTS, 9) and prior.values["intra_steps"].shape == (3, 2)
     weights = weights_of(prior)
     for quality in (0, 16, 63, 95):
         with torch.no_grad():
@@ -260,8 +264,12 @@ def costs(prior, batch):
 
 
 def test_training_lowers_the_cost(some):
-    """Of a batch that is not trained on."""
+    """Of a batch that is not trained on, where the transforms that it begins with are spoiled."""
     prior = Prior(SMALL)
+    with torch.no_grad():
+        for name, value in prior.named_parameters():
+            if "intra_direct" in name or "wards" in name:
+                value.mul_(0.2)
     before = costs(prior, some[5])
     trainer = PriorTrainer(prior, CPU, 2e-2, 2e-2)
     for number in range(20):
@@ -289,23 +297,25 @@ def test_references_are_mostly_finer(some):
 
 
 def test_what_muon_takes():
-    """All weights, and no tables."""
+    """All weights, those of transforms among them, and no tables."""
     trainer = PriorTrainer(Prior(SMALL), CPU)
     names = [name for name, _ in trainer.prior.named_parameters()]
     taken = {name for name, matrix in zip(names, trainer._optimizer.matrix, strict=True) if matrix}
-    assert taken == {name for name in names if name.endswith("weight")}
+    transforms = {f"analyses.intra.{way}" for way in "forwards.5 forwards.4 forwards.3 backwards.5 backwards.4".split()}
+    assert transforms <= set(names) and taken == {name for name in names if name.endswith("weight")} | transforms
 
 
-def test_everything_is_trained(some):
-    prior = Prior(SMALL)
+def test_everything_is_trained(clips):
+    """On excerpts with more than one of the largest cells."""
+    prior, excerpts = Prior(SMALL), Excerpts(clips, 64, 2, 5)
     with torch.no_grad():
         for name, value in prior.analyses.named_parameters():
             if "leave" in name:  # so that no latents are all 0
                 value.mul_(20)
     trainer = PriorTrainer(prior, CPU)
     before = {name: value.detach().clone() for name, value in prior.named_parameters()}
-    for batch in some[:5]:
-        trainer.step(batch, 0.0)
+    for number in range(5):
+        trainer.step(excerpts.batch(number), 0.0)
     still = [name for name, value in prior.named_parameters() if torch.equal(value, before[name])]
     assert not still
 
@@ -338,6 +348,7 @@ def test_laws_alone_change_no_picture(some, tmp_path):
         assert last[f"{kind} bpp"] < first[f"{kind} bpp"]
     moved = {name for name, value in prior.named_parameters() if not torch.equal(value, before[name])}
     assert moved and all(LAWS.match(name) for name in moved)
+    assert {f"values.intra_{name}_weight" for name in ("first5", "near4", "mid3", "first3b", "second3c")} <= moved
     with pytest.raises(SourceError, match="as an origin"):
         laws.resume(tmp_path / "all.npz")
 
@@ -418,8 +429,14 @@ def test_an_exported_prior_encodes(package, tmp_path, monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(loaded, prior.integers(), strict=True))
     found, target = analysis.load_analyses(name, prior.config), torch.full((1, 6, 16, 16), 300.0)
     with torch.no_grad():
-        for level, value in prior.analyses(target, None).items():
-            assert torch.allclose(found(target, None)[level], value, rtol=0.01, atol=0.5)
+        known = prior.analyses(target, None)
+        for value in prior.analyses.parameters():
+            value.copy_(value.half().float())
+        for prediction in (None, torch.full((1, 12, 16, 16), -200.0)):
+            wanted, given = prior.analyses(target, prediction), found(target, prediction)
+            assert wanted.keys() == given.keys() and all(torch.equal(wanted[level], v) for level, v in given.items())
+        wanted = found(target, None)
+        assert all(torch.allclose(wanted[level], value, rtol=0.01, atol=1.0) for level, value in known.items())
     monkeypatch.setattr(plan, "PRIOR", name)
     clip = write_clip(tmp_path / "a.y4m", 64, 48)
     settings = nvcodec.EncodeSettings(
@@ -481,7 +498,7 @@ def test_the_tool_trains_and_goes_on(quick, package, tmp_path, monkeypatch):
     assert "step 6" in again.output and "step 2" not in again.output
     (path,) = priors.PATHS[0].iterdir()
     assert f'PRIOR = bytes.fromhex("{path.stem}")' in (package / "mc.py").read_text()
-    assert f"| `{path.stem}` | mc | 16 8 8 4 4 3 2 | {path.stat().st_size} |" in again.output
+    assert f"| `{path.stem}` | mc | 16 4 8 8 4 3 2 9 7 4 13 5 6 7 | {path.stat().st_size} |" in again.output
     other = run(*(tmp_path / "b.npz" if word == tmp_path / "a.npz" else word for word in quick),
                 "--steps", 1, "--from", tmp_path / "a.npz")  # fmt: skip
     assert other.exit_code == 0 and "b.npz: 1 steps in" in other.output

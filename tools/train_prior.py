@@ -3,6 +3,7 @@
     python tools/train_prior.py CLIPS ... --checkpoint prior.npz --minutes 600      again goes on where it was stopped
     python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from prior.npz   a new run from what another learned
     python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from-package     a new run from the package's prior
+    python tools/train_prior.py CLIPS ... --checkpoint intra.npz --from-package --intra   intra frames alone
     python tools/train_prior.py CLIPS ... --checkpoint last.npz --from finer.npz --laws   what symbols cost, at last
     python tools/train_prior.py --checkpoint last.npz --export                      into the package
 
@@ -17,9 +18,10 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 import cv2
@@ -76,11 +78,16 @@ class Interrupt:
         self.set = True
 
 
-def train(trainer: PriorTrainer, excerpts: Excerpts, checkpoint: Path, total: tuple[int, float], every: int) -> None:
-    """Until `total`, (steps, seconds), whichever is first. A checkpoint and a line every so many steps."""
+def train(
+    trainer: PriorTrainer, make: Callable[[int], Any], checkpoint: Path, total: tuple[int, float], every: int
+) -> None:
+    """Until `total`, (steps, seconds), whichever is first. A checkpoint and a line every so many steps.
+
+    make: batches by number.
+    """
     stop = Interrupt()
     workers = max(1, torch.get_num_threads())
-    ready = batches(excerpts, trainer.done, trainer.device, workers)
+    ready = batches(make, trainer.done, trainer.device, workers)
     before, began = trainer.seconds, time.perf_counter()
     try:
         while not stop.set:
@@ -141,6 +148,7 @@ def release(prior: Prior) -> None:
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
 @click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
 @click.option("--laws", is_flag=True, help="Only the layers of laws, on exact symbols: the last part of a training.")
+@click.option("--intra", is_flag=True, help="Only the networks of intra frames, on single frames.")
 @click.option("--every", default=200, show_default=True, type=click.IntRange(1), help="Steps between checkpoints.")
 @click.option("--longest", default=960, show_default=True, help="Larger clips are scaled down to this side.")
 @click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")
@@ -149,7 +157,7 @@ def release(prior: Prior) -> None:
 def main(
     clips: tuple[Path, ...], checkpoint: Path, origin: Path | None, from_package: bool, minutes: float | None,
     steps: int | None, crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float,
-    muon_rate: float, laws: bool, every: int, longest: int, frames: int, cache: Path, exported: bool,
+    muon_rate: float, laws: bool, intra: bool, every: int, longest: int, frames: int, cache: Path, exported: bool,
 ) -> None:  # fmt: skip
     try:
         if clips:
@@ -163,10 +171,16 @@ def main(
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
             prior = first_prior(checkpoint if again else origin, from_package, seed)
-            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws)
+            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, intra)
             if again:
                 trainer.resume(checkpoint)
-            train(trainer, excerpts, checkpoint, (steps or 2**62, 60 * minutes if minutes else math.inf), every)
+            train(
+                trainer,
+                excerpts.stills if intra else excerpts.batch,
+                checkpoint,
+                (steps or 2**62, 60 * minutes if minutes else math.inf),
+                every,
+            )
         elif not exported:
             raise UsageError("no clips to train on, and nothing to --export")
         if exported:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def random_network(label: str) -> Change:
             fan = shape[1] * shape[2] * shape[3]
             if name.endswith("picture.weight"):
                 return sparse(place, shape, 90, 2)
-            if name.endswith("direct.weight"):
+            if ".direct" in name:
                 return sparse(place, shape, 90, 20)
             return sparse(place, shape, round(800 / fan**0.5), 2 if fan < 10 else 5)
         out = noise(place, shape, BIAS)
@@ -95,8 +96,8 @@ def coded(
             made.append(header)
             index = FramesSection(quality, offsets, tuple(made), (b"",)).quality_of(len(made) - 1, place.depth)
             tuning = model.tuning(weights, header.intra, index)
-            levels = [level for level, present in zip(model.levels, header.levels, strict=True) if present]
-            writers.append(Writer(symbols(f"{label}/{place.frame}", model)))
+            levels = tuple(compress(model.levels(header.intra), header.levels))
+            writers.append(Writer(symbols(f"{label}/{place.frame}", model, header.intra)))
             prediction = None
             if not header.intra:
                 used = [Reference(to_picture(shown[r], info, device)) for r in place.references]
@@ -111,14 +112,16 @@ def coded(
     return code
 
 
-def symbols(label: str, model: Mc) -> dict[str, Tensor]:
+def symbols(label: str, model: Mc, intra: bool) -> dict[str, Tensor]:
     """Small latents, some of them large, and displacements of a few samples, some of them beyond all bounds."""
     rows, columns = model.rows, model.columns
-    out = {}
-    for level, channels in model.config.latents.items():
-        shape = (1, channels, rows << 4 - level, columns << 4 - level)
+    network = model.network(intra)
+    latents = {}
+    for level, channels in network.latents.items():
+        shape = (1, channels, *(-(-(16 * n) // 2**level) for n in (rows, columns)))
         values = sparse(f"{label}/{level}", shape, 4, 6) + sparse(f"{label}/{level}/far", shape, 3000, 131)
-        out[f"latent{level}"] = torch.from_numpy(values.astype(np.float32))
+        latents[level] = torch.from_numpy(values.astype(np.float32))
+    out = network.grids(latents)
     for name in FIELDS:
         shape = (1, 2, rows, columns)
         values = noise(f"{label}/{name}", shape, 20) + sparse(f"{label}/{name}/far", shape, 9000, 13)

@@ -34,7 +34,7 @@ from tools.vector_plans import Plan, Vector, WindowPlan
 VIDEO = VideoRecord(4, 2, 8, 1, (1, 25), rate=(25, 1))
 TINY = NirvanaConfig(patch=2, group=2, width=1, depth=1, channels=2, block_channels=1, omega=30, conv_float=0)
 SMALL = NirvanaConfig(patch=4, group=3, width=6, depth=2, channels=2, block_channels=2, omega=30, conv_float=0)
-MC = McConfig(group=5, width=4, half=4, flow=4, coarse=3, middle=2, fine=2)
+MC = McConfig(5, 4, 4, 4, 3, 2, 2, 4, 3, 2, 2, 2, 1, 1)
 
 
 def ticks(start: int, count: int, step: int = 1) -> tuple[int, ...]:
@@ -228,7 +228,7 @@ VECTORS_BY_NAME: dict[str, Vector] = {
         origin=Origin.ZERO,
     ),
     "mc_tiny": Vector(
-        VIDEO, ((McConfig(2, 1, 1, 1, 1, 1, 1), 0),),
+        VIDEO, ((McConfig(2, *[1] * 13), 0),),
         (
             Plan(ticks(0, 2), random_network("mc/tiny"), frames=coded("mc/tiny/0", 9, (1, 2))),
             Plan(ticks(2, 1), nothing, frames=coded("mc/tiny/1")),

@@ -104,7 +104,15 @@ _ENTRIES = (
     ModelEntry(2, "nerv", ("group", "width", "stem", "levels", "base", *_STAGES)),
     ModelEntry(3, "hnerv", ("group", "width", "embedding", *_STAGES)),
     ModelEntry(4, "enerv", ("group", "width", "stem", "levels", "base", "space", *_STAGES)),
-    ModelEntry(5, "mc", ("group", "width", "half", "flow", "coarse", "middle", "fine"), frames=True),
+    ModelEntry(
+        5,
+        "mc",
+        (
+            "group", "flow", "width", "half", "coarse", "middle", "fine", "intra_width", "intra_half", "intra_coarse",
+            "intra_middle", "intra_low", "intra_medium", "intra_high",
+        ),
+        frames=True,
+    ),
 )  # fmt: skip
 
 MODELS: dict[int, ModelEntry] = {entry.id: entry for entry in _ENTRIES}

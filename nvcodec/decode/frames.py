@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from nvcodec.decode.symbols import Reader
 from nvcodec.errors import MalformedError
 from nvcodec.models.base import FIELDS, Coder, FrameModel, Weights
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
-from nvcodec.models.motion import Reference, midway, predict
+from nvcodec.models.motion import Reference, followed, midway, predict
 from nvcodec.threads import threads_of_torch
 from nvcodec.video import VideoInfo
 
@@ -116,7 +117,7 @@ class _Group:
             if not place.references and not coded.intra:
                 raise MalformedError(f"{self._name}: a frame without references is not intra")
             tuning = self._model.tuning(self._weights, coded.intra, self._section.quality_of(number, place.depth))
-            levels = [level for level, present in zip(self._model.levels, coded.levels, strict=True) if present]
+            levels = tuple(compress(self._model.levels(coded.intra), coded.levels))
             prediction = None
             if not coded.intra:
                 used = [references[frame] for frame in place.references]
@@ -163,15 +164,16 @@ class Motions:
         self._fields |= {(place.frame, r): field for r, field in zip(place.references, fields, strict=True)}
 
     def guess(self, place: Place) -> Tensor | None:
-        """Of the field to the first reference, in eighths of a quarter sample: part of the way between both."""
+        """Of the field to the first reference, in eighths of a quarter sample: part of the way between both, of what
+        comes through each cell on it."""
         if len(place.references) < 2:
             return None
         first, second = place.references
-        way = (place.frame - first, second - first)
+        part, whole = place.frame - first, second - first
         if (second, first) in self._fields:
-            return midway(self._fields[second, first], *way)
+            return midway(followed(self._fields[second, first], whole - part, whole), part, whole)
         if (first, second) in self._fields:
-            return midway(-self._fields[first, second], *way)
+            return midway(-followed(self._fields[first, second], part, whole), part, whole)
         return None
 
 

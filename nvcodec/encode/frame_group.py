@@ -205,15 +205,16 @@ class FrameGroupEncoder:
     @torch.no_grad()
     def _code(self, latents: FrameLatents, place: Place, task: Task, motions: Motions, quality: int) -> _CodedFrame:
         """What a decoder makes of a frame's latents."""
-        symbols = Writer(latents.by_name())
         intra = not task.references
-        levels = [level for level in self.model.levels if bool(latents.latents[level].any())]
+        network = self.model.network(intra)
+        symbols = Writer(latents.by_name(network))
+        levels = [level for level in network.levels if bool(latents.latents[level].any())]
         tuning = self.model.tuning(self.weights, intra, quality)
         prediction = None
         if not intra:
             prediction = code_prediction(self.model, self.weights, place, task.references, motions, symbols)
         picture = self.model.picture(self.weights, tuning, prediction, symbols, levels=levels)
-        header = CodedFrame(intra, tuple(level in levels for level in self.model.levels))
+        header = CodedFrame(intra, tuple(level in levels for level in network.levels))
         return _CodedFrame(header, symbols, to_planes(picture, self.info))
 
     def _decoded(self, record: GroupRecord, carried: Planes | None, expected: list[Planes]) -> list[Planes]:

@@ -101,7 +101,9 @@ class FrameModel(Protocol):
 
     tensors: tuple[TensorSpec, ...]
     longest: int  # frames of a group, at most
-    levels: tuple[int, ...]  # of latents: log2 of their cell in luma samples, coarsest first
+
+    def levels(self, intra: bool) -> tuple[int, ...]:
+        """Those of the latents of a frame: log2 of their cell in luma samples, coarsest first."""
 
     def check(self, weights: Weights) -> None:
         """MalformedError where what `picture` and `displacements` compute with these weights would not be exact."""

@@ -1,9 +1,10 @@
 """The model `mc`: motion-compensated prediction and latent grids, exact on every device (class X).
 
 A frame is predicted from none, one or two frames that were decoded before, moved by coarse fields of displacement. What
-the prediction lacks comes from three grids of integer latents, at 1/16, 1/8 and 1/4 of the size, that a small network
-turns into a residual. The same trunk gives the location and the scale of the Laplace law of every latent, from what was
-decoded before it: the prediction, coarser grids, and for the second half of a grid's cells (a checkerboard) the first.
+the prediction lacks comes from three grids of integer latents that a small network turns into a residual
+(`models.latents`): at 1/32, 1/16 and 1/8 of the size in an intra frame, at 1/16, 1/8 and 1/4 in others. The same
+network gives the location and the scale of the Laplace law of every latent, from what was decoded before it: the
+prediction, coarser grids, channels before it, and for the second half of a grid's cells (a checkerboard) the first.
 
 Networks are shared by all frames: `intra` without references, `inter` with one or two, `flow` for displacements. All
 arithmetic is that of `models.integer`. Pictures are (1, 6, h, w) at half size, h and w multiples of 8: the four luma
@@ -12,27 +13,24 @@ samples of a 2 x 2 cell in raster order, then Cb and Cr; in quarters of an 8 bit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from nvcodec import limits
 from nvcodec.errors import LimitError
 from nvcodec.models.base import LATENT, Coder, TensorSpec, Weights, register_frames, require
 from nvcodec.models.fields import field_law
-from nvcodec.models.integer import BOUND, EXACT, UNIT, Arithmetic, check_sums, sums
-from nvcodec.models.motion import CELL, PICTURE
+from nvcodec.models.integer import EXACT, UNIT, Arithmetic, check_sums, sums
+from nvcodec.models.latents import LATENT_BOUND, LatentNetwork, Layer, Tuning
+from nvcodec.models.motion import CELL
 
-LEVELS = (4, 3, 2)  # of latents, log2 of their cell in luma samples, coarsest first
 QUALITIES = 96  # indices
-LATENT_BOUND = 4095  # of a latent times its step
 FLOW_BOUND = 4095  # of a displacement in quarter samples
 FLOW_UNIT = 64  # activation units a quarter sample, in what the flow network sees
 LATTICE = (4, 2, 1)  # strides in which a field is coded
@@ -43,77 +41,44 @@ INTRA, INTER, FLOW = "intra", "inter", "flow"
 class McConfig:
     """Configuration values in wire order.
 
-    group: the most frames in a group. width: channels of the trunk at 1/16, 1/8 and 1/4 of the size; half: at 1/2;
-    flow: of the flow network; coarse, middle, fine: latents of a cell at 1/16, 1/8 and 1/4.
+    group: the most frames in a group. flow: channels of the flow network. Of the inter network: width, channels of the
+    trunk; half, at 1/2 of the size; coarse, middle, fine: latents of a cell at 1/16, 1/8 and 1/4. Of the intra network:
+    the same, at 1/32, 1/16 and 1/8, the last ones in three groups: low, medium and high.
     """
 
     group: int = 16
+    flow: int = 24
     width: int = 32
     half: int = 24
-    flow: int = 24
     coarse: int = 16
     middle: int = 12
     fine: int = 24
+    intra_width: int = 48
+    intra_half: int = 24
+    intra_coarse: int = 16
+    intra_middle: int = 16
+    intra_low: int = 9
+    intra_medium: int = 21
+    intra_high: int = 66
 
     def __post_init__(self) -> None:
         require(1 <= self.group <= limits.MAX_GROUP_FRAMES, f"mc: group {self.group} is not in 1..4096")
-        for name in ("width", "half", "flow", "coarse", "middle", "fine"):
-            require(1 <= getattr(self, name) <= 256, f"mc: {name} {getattr(self, name)} is not in 1..256")
+        for field in fields(self)[1:]:
+            count = getattr(self, field.name)
+            require(1 <= count <= 256, f"mc: {field.name} {count} is not in 1..256")
 
     @property
     def values(self) -> tuple[int, ...]:
         """In wire order."""
-        return (self.group, self.width, self.half, self.flow, self.coarse, self.middle, self.fine)
+        return tuple(getattr(self, field.name) for field in fields(self))
 
-    @property
-    def latents(self) -> dict[int, int]:
-        """Channels of a level."""
-        return dict(zip(LEVELS, (self.coarse, self.middle, self.fine), strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Tuning:
-    """Of a quality: the step of the latents of each level, scalars, and where the trunk starts, (1, width, 1, 1). For N
-    frames at once, in training, steps are (N, 1, 1, 1) and the start is (N, width, 1, 1)."""
-
-    steps: tuple[Tensor, ...]
-    start: Tensor
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One convolution: outputs, inputs, kernel, and the magnitude of what comes in."""
-
-    outputs: int
-    inputs: int
-    kernel: int
-    reach: int = BOUND
-
-
-def _network(inter: bool, c: McConfig) -> dict[str, Layer]:
-    """The layers of the intra or the inter network by name, in wire order."""
-    n, half = c.width, c.half
-    out: dict[str, Layer] = {}
-    if inter:
-        out["sense2"] = Layer(n, 2 * PICTURE, 2)
-        out["sense3"] = Layer(n, n, 2)
-        out["sense4"] = Layer(n, n, 2)
-    for level, channels in c.latents.items():
-        out[f"base{level}"] = Layer(n, n, 1)
-        out[f"near{level}"] = Layer(n, channels, 3, LATENT_BOUND)
-        out[f"mid{level}"] = Layer(n, n, 1)
-        out[f"first{level}"] = Layer(2 * channels, n, 1)
-        out[f"second{level}"] = Layer(2 * channels, n, 1)
-        out[f"latent{level}"] = Layer(n, channels, 3, LATENT_BOUND)
-        if level < LEVELS[0]:
-            out[f"mix{level}"] = Layer(n, n, 3)
-        out[f"up{level}"] = Layer(4 * (half if level == LEVELS[-1] else n), n, 1)
-    if inter:
-        out["sense1"] = Layer(half, 2 * PICTURE, 3)
-    out["last"] = Layer(half, half, 1)
-    out["picture"] = Layer(PICTURE, half, 3)
-    out["direct"] = Layer(4 * PICTURE, c.fine, 3, LATENT_BOUND)
-    return out
+    def network(self, intra: bool) -> LatentNetwork:
+        """That of intra frames, or of others."""
+        if intra:
+            finest = self.intra_low, self.intra_medium, self.intra_high
+            groups = {5: (self.intra_coarse,), 4: (self.intra_middle,), 3: finest}
+            return LatentNetwork(True, self.intra_width, self.intra_half, groups)
+        return LatentNetwork(False, self.width, self.half, {4: (self.coarse,), 3: (self.middle,), 2: (self.fine,)})
 
 
 def _flow_network(c: McConfig) -> dict[str, Layer]:
@@ -127,29 +92,24 @@ class Mc:
     last dot.
     """
 
-    levels: tuple[int, ...] = LEVELS
-
     def __init__(self, config: McConfig, height: int, width: int) -> None:
         self.config = config
         self.longest = config.group
         self.rows, self.columns = -(-height // CELL), -(-width // CELL)  # of displacements
-        self._inside = {level: (-(-height >> level), -(-width >> level)) for level in LEVELS}
-        c = config
-        self.activations = self.rows * self.columns * max(64 * max(c.half, PICTURE), 16 * c.width, 32 * c.fine)
+        self._size = height, width
+        self.networks = {network.name: network for network in (config.network(True), config.network(False))}
+        values = max(network.values_of_cell() for network in self.networks.values())
+        self.activations = self.rows * self.columns * values
         if self.activations > limits.MAX_ACTIVATIONS:
             raise LimitError(f"mc: a layer of {self.activations} values, over {limits.MAX_ACTIVATIONS}")
-        self.layers = {
-            f"{network}.{name}": layer
-            for network, layers in (
-                (INTRA, _network(False, config)),
-                (INTER, _network(True, config)),
-                (FLOW, _flow_network(config)),
-            )
-            for name, layer in layers.items()
-        }
+        layers = {name: network.layers for name, network in self.networks.items()} | {FLOW: _flow_network(config)}
+        self.layers = {f"{network}.{name}": layer for network, own in layers.items() for name, layer in own.items()}
         shapes: list[tuple[str, tuple[int, ...]]] = []
-        for network in (INTRA, INTER):
-            shapes += [(f"{network}.steps", (len(LEVELS), QUALITIES)), (f"{network}.start", (QUALITIES, config.width))]
+        for name, network in self.networks.items():
+            shapes += [
+                (f"{name}.steps", (len(network.levels), QUALITIES)),
+                (f"{name}.start", (QUALITIES, network.width)),
+            ]
         for name, layer in self.layers.items():
             shapes.append((f"{name}.weight", (layer.outputs, layer.inputs, layer.kernel, layer.kernel)))
             shapes.append((f"{name}.bias", (layer.outputs,)))
@@ -163,11 +123,19 @@ class Mc:
             steps = weights[f"{network}.steps"]
             require(bool(((steps >= 1) & (steps <= LATENT_BOUND)).all()), f"{network}.steps: a step is out of 1..4095")
 
+    def network(self, intra: bool) -> LatentNetwork:
+        """That of intra frames, or of others."""
+        return self.networks[INTRA if intra else INTER]
+
+    def levels(self, intra: bool) -> tuple[int, ...]:
+        """Those of the latents of a frame, coarsest first."""
+        return self.network(intra).levels
+
     def tuning(self, weights: Weights, intra: bool, quality: int) -> Tuning:
         """What the networks know of a quality. quality: its index, 0 the finest."""
-        network = INTRA if intra else INTER
-        start = weights[f"{network}.start"][quality].view(1, -1, 1, 1)
-        return Tuning(tuple(weights[f"{network}.steps"][:, quality]), start)
+        name = self.network(intra).name
+        start = weights[f"{name}.start"][quality].view(1, -1, 1, 1)
+        return Tuning(tuple(weights[f"{name}.steps"][:, quality]), start)
 
     def picture(
         self,
@@ -176,60 +144,16 @@ class Mc:
         prediction: Tensor | None,
         code: Coder,
         arithmetic: Arithmetic = EXACT,
-        levels: Collection[int] = LEVELS,
+        levels: Collection[int] | None = None,
     ) -> Tensor:
         """A frame (N, 6, h, w), not clamped, from its prediction (N, 12, h, w) (see `motion.predict`), None for none.
 
-        tuning: of the network and the quality of the frame. levels: those whose latents are coded; all latents of
-        another are 0.
+        tuning: of the network and the quality of the frame. levels: those whose latents are coded, None for all; all
+        latents of another are 0.
         """
-        a, network = arithmetic, INTRA if prediction is None else INTER
-
-        def layer(name: str, x: Tensor, stride: int = 1, **then: Any) -> Tensor:
-            key = f"{network}.{name}"
-            return a.convolve(x, weights[f"{key}.weight"], weights[f"{key}.bias"], stride, **then)
-
-        senses: dict[int, Tensor] = {}
-        if prediction is None:
-            trunk = a.bound(tuning.start.expand(-1, -1, self.rows, self.columns))
-        else:
-            senses[1] = layer("sense1", prediction)
-            senses[2] = layer("sense2", prediction, 2, leak=True)
-            senses[3] = layer("sense3", senses[2], 2, leak=True)
-            trunk = layer("sense4", senses[3], 2, plus=tuning.start, leak=True)
-        for place, level in enumerate(LEVELS):
-            if level in levels:
-                y = self._latents(layer, a, level, trunk, tuning.steps[place], code)
-                trunk = layer(f"latent{level}", y, plus=trunk, leak=True)
-            else:  # what the layer makes of zeros
-                trunk = a.leak(trunk + weights[f"{network}.latent{level}.bias"].view(1, -1, 1, 1))
-            if level != LEVELS[0]:
-                trunk = a.bound(trunk + layer(f"mix{level}", trunk, leak=True))
-            trunk = layer(f"up{level}", trunk, shuffle=True, plus=senses.get(level - 1), leak=True)
-        # A linear way for what is fine: through activations alone, many bits buy little.
-        straight = None if prediction is None else prediction[:, :PICTURE]
-        if LEVELS[-1] in levels:
-            straight = layer("direct", y, shuffle=True, plus=straight)
-        else:
-            bias = weights[f"{network}.direct.bias"].view(1, -1, 1, 1)
-            bias = functional.pixel_shuffle(bias.expand(-1, -1, *[n // 2 for n in trunk.shape[2:]]), 2)
-            straight = bias if straight is None else straight + bias
-        return layer("picture", layer("last", trunk, leak=True), plus=straight)
-
-    def _latents(
-        self, layer: Callable[..., Tensor], a: Arithmetic, level: int, trunk: Tensor, step: Tensor, code: Coder
-    ) -> Tensor:
-        """The latents of a level times their step, (N, C, h, w)."""
-        base = layer(f"base{level}", trunk)
-        passes = latent_passes(trunk.shape[2:], self._inside[level], trunk.device)
-        y = torch.zeros(trunk.shape[0], self.config.latents[level], *trunk.shape[2:], device=trunk.device)
-        for head, cells in zip(("first", "second"), passes, strict=True):
-            near = a.leak(base) if head == "first" else layer(f"near{level}", y, plus=base, leak=True)
-            law = layer(f"{head}{level}", layer(f"mid{level}", near, leak=True))
-            location, scale = law.chunk(2, 1)
-            values = code(f"latent{level}", 1, cells, location, scale, step)
-            y = y + (values * step).clamp(-LATENT_BOUND, LATENT_BOUND)
-        return y
+        network = self.network(prediction is None)
+        coded = network.levels if levels is None else levels
+        return network.picture(weights, tuning, prediction, code, arithmetic, coded, self._size)
 
     def displacements(
         self,
@@ -245,11 +169,11 @@ class Mc:
         guess: of the first, in eighths of a quarter sample (see `motion.midway`). The second one is coded knowing the
         first: what moved here from there moves on to the other side.
         """
-        fields: list[Tensor] = []
+        found: list[Tensor] = []
         for name in names:
-            guess = -8 * fields[0] if fields else guess
-            fields.append(self._field(weights, name, guess, code, arithmetic, count))
-        return fields
+            guess = -8 * found[0] if found else guess
+            found.append(self._field(weights, name, guess, code, arithmetic, count))
+        return found
 
     def _field(
         self, weights: Weights, name: str, guess: Tensor | None, code: Coder, a: Arithmetic, count: int
@@ -335,15 +259,6 @@ def _arrays_of_flow(weights: Weights) -> list[NDArray[np.float32]]:
 def _around(device: torch.device) -> Tensor:
     """Weights of a cell's neighbours, (1, 1, 3, 3)."""
     return torch.tensor([[[[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]]]], device=device)
-
-
-@lru_cache(maxsize=64)
-def latent_passes(shape: tuple[int, int], inside: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The cells of the two passes of a grid of that shape, (rows, columns) bool: those whose row + column is even, and
-    the others. Only the first rows and columns, `inside`, are coded: the picture is as large."""
-    y, x = torch.arange(shape[0])[:, None], torch.arange(shape[1])
-    even, within = (y + x) % 2 == 0, (y < inside[0]) & (x < inside[1])
-    return (within & even).to(device), (within & ~even).to(device)
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from nvcodec.models import blocks
 PICTURE = 6  # channels of a picture
 CELL = 16  # luma samples of a displacement's cell, and what sizes are padded to a multiple of
 QUARTERS = 4
+CELL_QUARTERS = CELL * QUARTERS
 LOW, HIGH = -512, 511  # of a sample
 REACH = 4  # samples beyond an edge from where on all that is interpolated is the edge's sample
 
@@ -198,6 +199,37 @@ def predict(references: Sequence[Reference], fields: Sequence[Tensor]) -> Tensor
         return torch.cat((found[0], torch.zeros_like(found[0])), 1)
     mean, difference = found[0] + found[1], found[0] - found[1]
     return torch.floor_(torch.cat((mean, difference), 1).add_(1).mul_(0.5))
+
+
+def followed(field: Tensor, part: int, whole: int) -> Tensor:
+    """A field (N, 2, rows, columns) of the frame that what moves by it comes through after `part` / `whole` of its way.
+
+    At each of its cells it is what the field has where the cell's own displacement leads back to: bilinear between
+    cells, in quarter samples, rounded half up. Integers, exact on every device.
+    """
+    rows, columns = field.shape[2:]
+    moved = field.to(torch.int64)
+    back = (2 * part * moved + whole) // (2 * whole)
+    x = (CELL_QUARTERS * torch.arange(columns, device=field.device) - back[:, 0]).clamp(
+        0, CELL_QUARTERS * (columns - 1)
+    )
+    y = (CELL_QUARTERS * torch.arange(rows, device=field.device)[:, None] - back[:, 1]).clamp(
+        0, CELL_QUARTERS * (rows - 1)
+    )
+    left, top = x // CELL_QUARTERS, y // CELL_QUARTERS
+    right, bottom = (left + 1).clamp(max=columns - 1), (top + 1).clamp(max=rows - 1)
+    u, v = (x % CELL_QUARTERS)[:, None], (y % CELL_QUARTERS)[:, None]
+    values = moved.flatten(2)
+
+    def at(row: Tensor, column: Tensor) -> Tensor:
+        places = (row * columns + column).flatten(1)[:, None].expand(-1, 2, -1)
+        return values.gather(2, places).view_as(moved)
+
+    upper = (CELL_QUARTERS - u) * at(top, left) + u * at(top, right)
+    lower = (CELL_QUARTERS - u) * at(bottom, left) + u * at(bottom, right)
+    area = CELL_QUARTERS**2
+    total = (CELL_QUARTERS - v) * upper + v * lower
+    return ((total + area // 2) // area).to(field.dtype)
 
 
 def midway(field: Tensor, part: int, whole: int) -> Tensor:

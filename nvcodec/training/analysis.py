@@ -1,4 +1,4 @@
-"""The analysis network of the model `mc`: frames to first guesses of their latents. Never needed to decode.
+"""The analysis networks of the model `mc`: frames to first guesses of their latents. Never needed to decode.
 
 Trained together with the prior (tools/train_prior.py), so that no optimisation at all is already a codec, and every
 step of it buys bits.
@@ -15,37 +15,36 @@ from torch.nn import functional
 
 from nvcodec.errors import FeatureError
 from nvcodec.models.integer import UNIT
+from nvcodec.models.latents import LatentNetwork
 from nvcodec.models.mc import McConfig
 from nvcodec.models.motion import PICTURE
+from nvcodec.training import transforms
 
 FOLDER = Path(__file__).parent / "analyses"
 CHANNELS = 48
 SLOPE = 0.25
 
 
-class Analysis(nn.Module):
-    """Of frames with references (inter) or without."""
+class InterAnalysis(nn.Module):
+    """Of frames that are predicted."""
 
-    def __init__(self, config: McConfig, inter: bool) -> None:
+    def __init__(self, network: LatentNetwork) -> None:
         super().__init__()
-        n = CHANNELS
-        seen = 3 * PICTURE if inter else PICTURE
+        n, seen = CHANNELS, 3 * PICTURE
         self.enter = nn.Conv2d(seen, n, 4, 2)
-        self.straight = nn.Conv2d(seen, config.fine, 4, 2)  # as the model has a linear way for these
+        self.straight = nn.Conv2d(seen, network.latents[2], 4, 2)  # as the model has a linear way for these
         nn.init.zeros_(self.straight.weight)
         self.mix = nn.Conv2d(n, n, 1)
         self.inner2, self.outer2 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
         self.down3, self.down4 = (nn.Conv2d(n, n, 2, 2) for _ in range(2))
         self.inner3, self.inner4 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
         self.leave = nn.ModuleDict(
-            {str(level): nn.Conv2d(n, count, 3, padding=1) for level, count in config.latents.items()}
+            {str(level): nn.Conv2d(n, count, 3, padding=1) for level, count in network.latents.items()}
         )
 
-    def forward(self, target: Tensor, prediction: Tensor | None) -> dict[int, Tensor]:
+    def forward(self, target: Tensor, prediction: Tensor) -> dict[int, Tensor]:
         """Latents times their steps in activation units, by level, from pictures (N, 6, h, w) and (N, 12, h, w)."""
-        x = target / UNIT
-        if prediction is not None:
-            x = torch.cat((x - prediction[:, :PICTURE] / UNIT, prediction / UNIT), 1)
+        x = torch.cat(((target - prediction[:, :PICTURE]) / UNIT, prediction / UNIT), 1)
         out = {}
         x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
         straight = self.straight(x)
@@ -60,16 +59,63 @@ class Analysis(nn.Module):
         return out
 
 
+class IntraAnalysis(nn.Module):
+    """Of frames without references: transforms of blocks, each of what the coarser ones left, and beside them a network
+    that corrects them. The transforms begin as those of training.transforms."""
+
+    def __init__(self, network: LatentNetwork) -> None:
+        super().__init__()
+        n = CHANNELS
+        self.levels = network.levels
+        self.enter = nn.Conv2d(PICTURE, n, 4, 2)
+        self.inner2, self.outer2 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
+        self.down = nn.ModuleDict({str(level): nn.Conv2d(n, n, 2, 2) for level in self.levels})
+        self.inner = nn.ModuleDict({str(level): nn.Conv2d(n, n, 3, padding=1) for level in self.levels})
+        self.leave = nn.ModuleDict()
+        self.forwards, self.backwards = nn.ParameterDict(), nn.ParameterDict()
+        for level, count in network.latents.items():
+            leave = nn.Conv2d(n, count, 3, padding=1)
+            nn.init.zeros_(leave.weight)
+            nn.init.zeros_(leave.bias)  # type: ignore[arg-type]
+            self.leave[str(level)] = leave
+            there, back = transforms.of_level(level, count)
+            self.forwards[str(level)] = nn.Parameter(there)
+            if level > self.levels[-1]:
+                self.backwards[str(level)] = nn.Parameter(back)
+
+    def forward(self, target: Tensor) -> dict[int, Tensor]:
+        """As InterAnalysis."""
+        height, width = target.shape[2:]
+        cell = 1 << self.levels[0] - 1
+        rest = functional.pad(target / UNIT, (0, -width % cell, 0, -height % cell), mode="replicate")
+        x = _leak(self.enter(functional.pad(rest, (1, 1, 1, 1), mode="replicate")))
+        x = x + self.outer2(_leak(self.inner2(x)))
+        seen = {}
+        for level in reversed(self.levels):
+            x = _leak(self.down[str(level)](x))
+            x = x + _leak(self.inner[str(level)](x))
+            seen[level] = x
+        out = {}
+        for level in self.levels:
+            size = 1 << level - 1
+            found = functional.conv2d(rest, self.forwards[str(level)], stride=size)
+            if level > self.levels[-1]:
+                rest = rest - functional.conv_transpose2d(found, self.backwards[str(level)], stride=size)
+            found = (found + self.leave[str(level)](seen[level])) * UNIT
+            out[level] = found[:, :, : -(-height // size), : -(-width // size)]
+        return out
+
+
 class Analyses(nn.Module):
     """Both networks behind one call."""
 
     def __init__(self, config: McConfig) -> None:
         super().__init__()
-        self.intra, self.inter = Analysis(config, False), Analysis(config, True)
+        self.intra, self.inter = IntraAnalysis(config.network(True)), InterAnalysis(config.network(False))
 
     def forward(self, target: Tensor, prediction: Tensor | None) -> dict[int, Tensor]:
-        """As Analysis; without a prediction that of intra frames."""
-        found: dict[int, Tensor] = (self.intra if prediction is None else self.inter)(target, prediction)
+        """As InterAnalysis; without a prediction that of intra frames."""
+        found: dict[int, Tensor] = self.intra(target) if prediction is None else self.inter(target, prediction)
         return found
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from nvcodec.errors import SourceError, UsageError
 from nvcodec.media.base import PendingFile
 from nvcodec.media.color import from_rgb, to_rgb
 from nvcodec.media.source import open_source
-from nvcodec.models.motion import CELL, Reference, midway
+from nvcodec.models.motion import CELL, Reference, followed, midway
 from nvcodec.training.displacement import search
 from nvcodec.training.distortion import distortion_rows
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE, lambda_of
@@ -36,6 +36,7 @@ from nvcodec.video import Chroma, ColorInfo, Plane, Range, VideoInfo
 DISTANCES = (1, 2, 4, 8)  # of the frames of an excerpt
 BETWEEN = (0.5, 6.0)  # qualities of the frames between, in octaves from quality 0 on
 PICTURES = 0.5  # of single frames that are of pictures, where there are any
+HALVED = 0.4  # of single frames that are halved in size, where they are large enough
 FLIP, TURN = 0.5, 0.2  # how often excerpts are mirrored sideways; upside down, and transposed
 GRAY = 128
 
@@ -154,6 +155,22 @@ class Batch:
         return Batch(*(getattr(self, f.name).pin_memory() for f in fields(self)))
 
 
+@dataclass(frozen=True, eq=False)
+class Stills:
+    """The single frames of a Batch alone."""
+
+    single: Tensor
+    single_rows: Tensor
+
+    def to(self, device: torch.device) -> Stills:
+        """As Batch."""
+        return Stills(self.single.to(device, non_blocking=True), self.single_rows.to(device, non_blocking=True))
+
+    def pinned(self) -> Stills:
+        """As Batch."""
+        return Stills(self.single.pin_memory(), self.single_rows.pin_memory())
+
+
 class Excerpts:
     """Batches of excerpts of some clips, `size` luma samples a side, `number` in a batch.
 
@@ -189,10 +206,17 @@ class Excerpts:
             torch.from_numpy(octaves.astype(np.float32)), between_before, between_after, after_before,
         )  # fmt: skip
 
+    def stills(self, number: int) -> Stills:
+        """Single frames alone, on the CPU."""
+        rng = np.random.default_rng((self._seed, number))
+        single, rows = zip(*(self._single(rng) for _ in range(self._number)), strict=True)
+        return Stills(_stack(single), torch.from_numpy(np.stack(rows)))
+
     def _single(self, rng: np.random.Generator) -> tuple[Planes8, NDArray[np.float32]]:
         pictures = bool(self._pictures) and rng.random() < PICTURES
         clip = _one(rng, self._pictures if pictures else self._clips)
-        (planes,) = self._cut(rng, clip, [int(rng.integers(len(clip.frames)))])
+        scale = 2 if min(clip.size) >= 2 * self._size and rng.random() < HALVED else 1
+        (planes,) = self._cut(rng, clip, [int(rng.integers(len(clip.frames)))], scale)
         return planes, clip.rows
 
     def _triple(self, rng: np.random.Generator) -> tuple[list[Planes8], NDArray[np.float32]]:
@@ -202,14 +226,15 @@ class Excerpts:
         step = distance if rng.random() < 0.5 else -distance  # forwards or backwards
         return self._cut(rng, clip, [middle - step, middle, middle + step]), clip.rows
 
-    def _cut(self, rng: np.random.Generator, clip: Clip, places: Sequence[int]) -> list[Planes8]:
-        """The same place of some frames, perhaps mirrored."""
-        row, column = (2 * int(rng.integers((n - self._size) // 2 + 1)) for n in clip.size)
+    def _cut(self, rng: np.random.Generator, clip: Clip, places: Sequence[int], scale: int = 1) -> list[Planes8]:
+        """The same place of some frames, perhaps mirrored; what is `scale` times as large, scaled down."""
+        whole = scale * self._size
+        row, column = (2 * int(rng.integers((n - whole) // 2 + 1)) for n in clip.size)
         sideways, down, across = rng.random() < FLIP, rng.random() < TURN, rng.random() < TURN
 
         def part(plane: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
-            size = self._size >> shift
-            found = plane[row >> shift :, column >> shift :][:size, :size]
+            found = plane[row >> shift :, column >> shift :][: whole >> shift, : whole >> shift]
+            found = _shrunk(found, self._size >> shift, self._size >> shift)
             found = found[:: -1 if down else 1, :: -1 if sideways else 1]
             return np.ascontiguousarray(found.T if across else found)
 
@@ -232,25 +257,29 @@ def _fields(excerpt: Sequence[Tensor], lam: float) -> tuple[Tensor, Tensor, Tens
     before, between, after = excerpt
     references = Reference(before), Reference(after)
     (after_before,) = search(after, references[:1], lam)
-    between_before, between_after = search(between, references, lam, midway(after_before, 1, 2))
+    between_before, between_after = search(between, references, lam, midway(followed(after_before, 1, 2), 1, 2))
     return between_before, between_after, after_before
 
 
-def batches(excerpts: Excerpts, first: int, device: torch.device, workers: int) -> Generator[Batch, None, None]:
-    """Batches from number `first` on, without end, on a device; made ahead in threads, each of which computes alone."""
+_B = TypeVar("_B", Batch, Stills)
+
+
+def batches(make: Callable[[int], _B], first: int, device: torch.device, workers: int) -> Generator[_B, None, None]:
+    """What `make` makes of numbers from `first` on, without end, on a device; ahead in threads, each of which computes
+    alone. make: the method `batch` or `stills` of Excerpts."""
     pin = device.type == "cuda"
 
-    def make(number: int) -> Batch:
-        found = excerpts.batch(number)
+    def made(number: int) -> _B:
+        found = make(number)
         return found.pinned() if pin else found
 
-    ahead: deque[Future[Batch]] = deque()
+    ahead: deque[Future[_B]] = deque()
     numbers = count(first)
     with ThreadPoolExecutor(workers, "excerpts", torch.set_num_threads, (1,)) as pool:
         try:
             while True:
                 while len(ahead) < 2 * workers:
-                    ahead.append(pool.submit(make, next(numbers)))
+                    ahead.append(pool.submit(made, next(numbers)))
                 yield ahead.popleft().result().to(device)
         finally:
             for future in ahead:

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from nvcodec.models.base import FIELDS, Weights
 from nvcodec.models.integer import EXACT, SMOOTH, UNIT
-from nvcodec.models.mc import FLOW_UNIT, LATENT_BOUND, LEVELS, Mc, Tuning
+from nvcodec.models.latents import LATENT_BOUND, LatentNetwork, Tuning
+from nvcodec.models.mc import FLOW_UNIT, Mc
 from nvcodec.models.motion import Reference, predict
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.displacement import search
@@ -79,10 +80,9 @@ class FrameLatents:
     latents: dict[int, Tensor]
     fields: tuple[Tensor, ...]
 
-    def by_name(self) -> dict[str, Tensor]:
-        """By the names under which the model codes them."""
-        named = {f"latent{level}": values for level, values in self.latents.items()}
-        return named | dict(zip(FIELDS, self.fields, strict=False))
+    def by_name(self, network: LatentNetwork) -> dict[str, Tensor]:
+        """By the names under which the model codes them. network: that of the frame."""
+        return network.grids(self.latents) | dict(zip(FIELDS, self.fields, strict=False))
 
 
 Watch = Callable[[int, float], None]
@@ -140,7 +140,8 @@ class FrameTrainer:
             moving = torch.cat([self._moving(t, f) for t, f in zip(tasks, fields, strict=True)])
         found = self.analysis(target, prediction)
         tuning = self.model.tuning(self.weights, prediction is None, quality)
-        values = {level: found[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
+        levels = self.model.levels(prediction is None)
+        values = {level: found[level] / step for level, step in zip(levels, tuning.steps, strict=True)}
         return _Work(target, prediction, tuning, values, fields, moving)
 
     def _searched(self, tasks: Sequence[Task], lam: float) -> list[tuple[Tensor, ...]]:
@@ -181,22 +182,23 @@ class FrameTrainer:
 
     def _leave_out(self, work: _Work, costs: Tensor, lam: float) -> None:
         """Make latents 0 where that is cheaper: a frame says of each level whether it is coded. costs: as they are."""
-        for coded in range(len(LEVELS) - 1, -1, -1):
-            without = self._costs(work, lam, LEVELS[:coded])
+        levels = tuple(work.values)
+        for coded in range(len(levels) - 1, -1, -1):
+            without = self._costs(work, lam, levels[:coded])
             cheaper = without < costs
             if not bool(cheaper.any()):
                 break
-            work.values[LEVELS[coded]][cheaper] = 0.0
+            work.values[levels[coded]][cheaper] = 0.0
             costs = torch.minimum(without, costs)
 
-    def _coded(self, work: _Work, levels: Sequence[int] = LEVELS, softly: bool = False) -> tuple[Tensor, Tensor]:
-        """(distortions, bits) of each frame, (N,), of rounded values. levels: those that are coded."""
-        meter = RateMeter({f"latent{level}": values for level, values in work.values.items()}, softly)
+    def _coded(self, work: _Work, levels: Sequence[int] | None = None, softly: bool = False) -> tuple[Tensor, Tensor]:
+        """(distortions, bits) of each frame, (N,), of rounded values. levels: those that are coded, None for all."""
+        meter = RateMeter(self.model.network(work.prediction is None).grids(work.values), softly)
         picture = self.model.picture(self.weights, work.tuning, work.prediction, meter.code, SMOOTH, levels)
         return self.distortion(picture, work.target), meter.total + work.moving
 
     @torch.no_grad()
-    def _costs(self, work: _Work, lam: float, levels: Sequence[int] = LEVELS) -> Tensor:
+    def _costs(self, work: _Work, lam: float, levels: Sequence[int] | None = None) -> Tensor:
         """D / lambda + R of each frame, (N,), of the rounded values of the levels that are coded."""
         distortion, rate = self._coded(work, levels)
         return distortion / lam + rate / self.pixels

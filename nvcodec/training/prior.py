@@ -8,6 +8,7 @@ qualities: the model has both as tables. Octaves count from quality 0: a quality
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 from nvcodec.models import priors
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import BOUND, EXACT_SUMS, FINE, UNIT
-from nvcodec.models.mc import INTER, INTRA, LEVELS, QUALITIES, Mc, McConfig, Tuning
+from nvcodec.models.latents import SAMPLES, Tuning
+from nvcodec.models.mc import INTER, INTRA, QUALITIES, Mc, McConfig
 from nvcodec.models.motion import CELL
+from nvcodec.training import transforms
 from nvcodec.training.analysis import Analyses, load_analyses, save_analyses
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE
 
@@ -99,7 +102,7 @@ def _key(name: str) -> str:
 
 def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
     if name.endswith(".steps"):
-        return nn.Parameter(torch.zeros(len(LEVELS), 2))
+        return nn.Parameter(torch.zeros(shape[0], 2))
     if name.endswith(".start"):
         return nn.Parameter(torch.randn(KNOTS, shape[1]) * FIRST_START[name.split(".")[0]])
     if name.endswith(".bias"):
@@ -107,10 +110,14 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
         if name == "flow.out.bias":
             value[2:] = FIRST_SCALE
         return nn.Parameter(value)
+    straight = re.fullmatch(rf"{INTRA}\.direct(\d)\.weight", name)
+    if straight:
+        below = 4 * SAMPLES == shape[0]
+        return nn.Parameter(transforms.direct(int(straight[1]), shape[1], shape[0], below))
     value = (2 * torch.rand(shape) - 1) / math.sqrt(math.prod(shape[1:]))
     if "first" in name or "second" in name or name == "flow.out.weight":
         value *= SMALLER
-    elif name == f"{INTER}.picture.weight" or name.endswith(".direct.weight"):
+    elif name.endswith(".picture.weight") or ".direct" in name:
         value *= SMALLEST
     return nn.Parameter(value)
 

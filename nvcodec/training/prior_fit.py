@@ -23,10 +23,10 @@ from nvcodec.errors import SourceError
 from nvcodec.media.base import PendingFile
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
-from nvcodec.models.mc import FLOW_UNIT, LEVELS, Mc, McConfig
-from nvcodec.models.motion import HIGH, LOW, Reference, midway, predict
+from nvcodec.models.mc import FLOW_UNIT, Mc, McConfig
+from nvcodec.models.motion import HIGH, LOW, Reference, followed, midway, predict
 from nvcodec.training.distortion import distortion
-from nvcodec.training.excerpts import Batch
+from nvcodec.training.excerpts import Batch, Stills
 from nvcodec.training.frames import FINEST_LAMBDA
 from nvcodec.training.laplace import SUREST_LOG2, bits
 from nvcodec.training.optim import Optimizer
@@ -43,7 +43,10 @@ PROJECT_EVERY = 20  # steps
 FLOW_EVERY, FLOW_WEIGHT = 4, 20.0  # steps between those that rate displacements, and the weight of their bits
 KINDS = ("intra", "one", "two")  # frames by the number of their references
 BETAS = (0.9, 0.98)
-LAWS = re.compile(r"values\.(flow_|(intra|inter)_(base|near|mid|first|second)\d_)")  # parameters of laws alone
+STRAIGHT = re.compile(r".*(_direct\d_weight|\.(forwards|backwards)\.\d)")  # parameters of linear ways
+SLOWER = 0.1  # of Muon's learning rate, for these: at all of it the transforms that they begin as are soon spoiled
+INTRA_ALONE = re.compile(r"values\.intra_|analyses\.intra\.")
+LAWS = re.compile(r"values\.(flow_|(intra|inter)_(base|near|mid|first|second)\d[bc]?_)")  # parameters of laws alone
 _TABLES = tuple(name.replace(".", "_") for name in TABLES)  # how the names of their parameters end
 
 
@@ -144,34 +147,49 @@ class PriorTrainer:
         muon_rate: float = 6e-4,
         seed: int = 0,
         laws: bool = False,
+        intra: bool = False,
     ) -> None:
         self.prior, self.device = prior.to(device), device
         self.meter = Meter()
         self.done, self.seconds = 0, 0.0  # steps, and what they took
         self._seed, self._generator = seed, torch.Generator(device)
-        self._laws = laws
-        named = [(name, p) for name, p in prior.named_parameters() if not laws or LAWS.match(name)]
+        self._laws, self._intra = laws, intra
+        chosen = [pattern for pattern, asked in ((LAWS, laws), (INTRA_ALONE, intra)) if asked]
+        named = [(name, p) for name, p in prior.named_parameters() if all(pattern.match(name) for pattern in chosen)]
         prior.requires_grad_(False)
         for _, p in named:
             p.requires_grad_()
         matrices = [p.dim() > 1 and not name.endswith(_TABLES) for name, p in named]
-        rates = [muon_rate if matrix else rate for matrix in matrices]
+        rates = [
+            muon_rate * (SLOWER if STRAIGHT.match(name) else 1) if matrix else rate
+            for (name, _), matrix in zip(named, matrices, strict=True)
+        ]
         self._parameters = [p for _, p in named]
         self._optimizer = Optimizer(self._parameters, rates, matrices, betas=BETAS)
         self._between: Frames | None = None  # of the last batch, which can be coded now that their references are
 
-    def step(self, batch: Batch, progress: float) -> None:
-        """One update. progress: of the whole training, 0 to 1."""
+    def step(self, batch: Batch | Stills, progress: float) -> None:
+        """One update. batch: Stills where only intra frames are trained. progress: of the whole training, 0 to 1."""
         self._generator.manual_seed((self._seed << 32) + self.done)
         for p in self._parameters:
             p.grad = torch.zeros_like(p)
-        self.loss(batch).backward()  # type: ignore[no-untyped-call]
+        loss = self.loss(batch) if isinstance(batch, Batch) else self.loss_of_stills(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._parameters, MOST_GRADIENT)
         decay = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) * (1 - LEAST_RATE) + LEAST_RATE
         self._optimizer.step(decay * min(1.0, (self.done + 1) / WARM))
         self.done += 1
         if self.done % PROJECT_EVERY == 0:
             self.prior.project()
+
+    def loss_of_stills(self, batch: Stills) -> Tensor:
+        """Of single frames alone."""
+        size = 2 * batch.single.shape[-1]
+        model = Mc(self.prior.config, size, size)
+        octaves = OCTAVES * self._random(len(batch.single))
+        found = self._coded(model, self.prior.weights(), Frames(batch.single, None, octaves, batch.single_rows))
+        self._note("intra", found, slice(None))
+        return _relative(found)
 
     def loss(self, batch: Batch) -> Tensor:
         """Of single frames and first ones, of those after them, and of those between the frames of the batch before.
@@ -217,8 +235,9 @@ class PriorTrainer:
         intra = frames.prediction is None
         tuning = self.prior.tuning(intra, frames.octaves)
         latents = self.prior.analyses(frames.target, frames.prediction)
-        values = {f"latent{level}": latents[level] / step for level, step in zip(LEVELS, tuning.steps, strict=True)}
-        meter = TrainingRate(values, self._generator, self._laws)
+        network = model.network(intra)
+        values = {level: latents[level] / step for level, step in zip(network.levels, tuning.steps, strict=True)}
+        meter = TrainingRate(network.grids(values), self._generator, self._laws)
         pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)
         found = distortion((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
@@ -230,7 +249,9 @@ class PriorTrainer:
         one = TrainingRate({"flow0": batch.after_before}, self._generator)
         model.displacements(weights, ["flow0"], one.code, SMOOTH, number)
         two = TrainingRate({"flow0": batch.between_before, "flow1": batch.between_after}, self._generator)
-        model.displacements(weights, ["flow0", "flow1"], two.code, SMOOTH, number, midway(batch.after_before, 1, 2))
+        model.displacements(
+            weights, ["flow0", "flow1"], two.code, SMOOTH, number, midway(followed(batch.after_before, 1, 2), 1, 2)
+        )
         found: Tensor = (one.total + two.total).mean() / (3 * area)
         self.meter.add("moving", found)
         return found
@@ -248,7 +269,7 @@ class PriorTrainer:
         plain = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
         plain["config"] = np.array(self.prior.config.values)
         plain["progress"] = np.array([self.done, self.seconds])
-        plain["laws"] = np.array(self._laws)
+        plain["laws"], plain["intra"] = np.array(self._laws), np.array(self._intra)
         pending = PendingFile(path)
         try:
             with open(pending.path, "wb") as file:
@@ -260,10 +281,10 @@ class PriorTrainer:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of a prior of the same configuration, which `load_prior` has read."""
         with _opened(path) as arrays:
-            if bool(arrays["laws"]) != self._laws:
-                raise SourceError(
-                    f"{path}: begun {'without' if self._laws else 'with'} laws alone; take it as an origin"
-                )
+            for what, mine in (("laws", self._laws), ("intra frames", self._intra)):
+                if bool(arrays[what.split()[0]]) != mine:
+                    begun = "without" if mine else "with"
+                    raise SourceError(f"{path}: begun {begun} {what} alone; take it as an origin")
             for name, values in (("first", self._optimizer.first), ("second", self._optimizer.second)):
                 for i, value in enumerate(values):
                     value.copy_(torch.from_numpy(arrays[f"{name}.{i}"]))

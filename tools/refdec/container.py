@@ -15,7 +15,7 @@ MAGIC = bytes.fromhex("9d4e56430d0a1a0a")
 LENGTH_CAPS = {b"META": 2**16, b"MODL": 2**16, b"WNDW": 2**29, b"GRUP": 2**29, b"INDX": 2**26}
 FIXED_LENGTHS = {b"VIDI": 44, b"FEND": 16}
 ANCILLARY = (b"META", b"INDX")
-MODEL_FIELDS = {1: 8, 2: 13, 3: 11, 4: 14, 5: 7}  # model id -> number of configuration values
+MODEL_FIELDS = {1: 8, 2: 13, 3: 11, 4: 14, 5: 14}  # model id -> number of configuration values
 MC = 5  # the model id of coded frames
 RANDOM, ZERO, PRIOR = range(3)  # origins
 NONE, PREVIOUS, WINDOW, WINDOW_PREVIOUS = range(4)  # inheritance
@@ -167,7 +167,7 @@ def parse_file_header(data: bytes) -> None:
     need(len(data) >= 28, "the file ends within its header", "truncated")
     major, minor, reserved, incompatible, _, _, crc = struct.unpack("<BBHIIII", data[8:28])
     need(zlib.crc32(data[:24]) == crc, "file header", "checksum")
-    need((major, minor) == (0, 6), f"version {major}.{minor}", "version")
+    need((major, minor) == (0, 7), f"version {major}.{minor}", "version")
     need(reserved == 0, "file header: reserved bits are set")
     need(incompatible == 0, "unknown incompatible features", "feature")
 

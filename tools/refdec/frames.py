@@ -13,6 +13,7 @@ from .mc import (
     Ints,
     Mc,
     Weights,
+    followed,
     layer_of,
     midway,
     predict,
@@ -61,8 +62,10 @@ def guess_of(place: Place, moves: dict[tuple[int, int], Ints]) -> Ints | None:
         return None
     a, b = place.references
     if (b, a) in moves:
-        return midway(moves[b, a], a, place.frame, b)
-    return midway(-moves[a, b], a, place.frame, b) if (a, b) in moves else None
+        return midway(followed(moves[b, a], b - place.frame, b - a), a, place.frame, b)
+    if (a, b) in moves:
+        return midway(-followed(moves[a, b], place.frame - a, b - a), a, place.frame, b)
+    return None
 
 
 def decode_frames(
@@ -86,7 +89,10 @@ def decode_frames(
         offset = offsets[min(place.depth, len(offsets) - 1)] if offsets else 0
         quality = cursor.u8() if flags & 16 else min(QUALITIES - 1, base + offset)
         need(quality < QUALITIES, "own quality")
-        heads.append((bool(flags & 1), {level for level in LEVELS if flags >> 5 - level & 1}, quality))
+        network = "intra" if flags & 1 else "inter"
+        heads.append(
+            (bool(flags & 1), {level for k, level in enumerate(LEVELS[network]) if flags >> k + 1 & 1}, quality)
+        )
     lengths = [cursor.uvarint() for _ in range(2**split - 1)]
     parts = [cursor.take(length) for length in lengths]
     parts.append(cursor.take(len(data) - cursor.at))

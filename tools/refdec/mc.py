@@ -17,7 +17,8 @@ Flags = NDArray[np.bool_]
 Weights = dict[str, Ints]
 Layer = Callable[[str, Ints], Ints]
 
-LEVELS = (4, 3, 2)
+LEVELS = {"intra": (5, 4, 3), "inter": (4, 3, 2)}
+GROUPS = ("", "b", "c")
 QUALITIES = 96
 TAPS = np.array(
     [
@@ -35,45 +36,81 @@ class Mc:
     """Configuration in wire order (section 16.1)."""
 
     longest: int
+    flow: int
     width: int
     half: int
-    flow: int
     coarse: int
     middle: int
     fine: int
+    intra_width: int
+    intra_half: int
+    intra_coarse: int
+    intra_middle: int
+    intra_low: int
+    intra_medium: int
+    intra_high: int
 
     def check(self, video: Video) -> None:
         """Section 16.1."""
         need(1 <= self.longest <= 4096, "group")
-        for value in (self.width, self.half, self.flow, self.coarse, self.middle, self.fine):
+        for value in list(vars(self).values())[1:]:
             need(1 <= value <= 256, "a number of channels")
         need(video.chroma <= 1, "a chroma format that model 5 has not")
         cells = -(-video.height // 16) * -(-video.width // 16)
-        cap(cells * max(64 * self.half, 384, 16 * self.width, 32 * self.fine), 2**31, "a layer")
+        largest = 384
+        for network in ("intra", "inter"):
+            width, half = self.trunk(network)
+            largest = max(largest, 64 * half, 16 * width)
+            largest = max(
+                largest, *(2 * sum(c) * 4 ** (4 - level) for level, c in self.groups(network).items() if level < 5)
+            )
+        cap(cells * largest, 2**31, "a layer")
 
-    @property
-    def latents(self) -> dict[int, int]:
-        """Channels of a level."""
-        return {4: self.coarse, 3: self.middle, 2: self.fine}
+    def trunk(self, network: str) -> tuple[int, int]:
+        """Channels of the trunk, and at half size."""
+        return (self.intra_width, self.intra_half) if network == "intra" else (self.width, self.half)
+
+    def groups(self, network: str) -> dict[int, tuple[int, ...]]:
+        """Channels of the groups of a level."""
+        if network == "inter":
+            return {4: (self.coarse,), 3: (self.middle,), 2: (self.fine,)}
+        return {
+            5: (self.intra_coarse,),
+            4: (self.intra_middle,),
+            3: (self.intra_low, self.intra_medium, self.intra_high),
+        }
 
     def layers(self) -> dict[str, tuple[int, int, int]]:
         """(outputs, inputs, k) by name, in wire order (section 16.2)."""
-        n = self.width
         out: dict[str, tuple[int, int, int]] = {}
         for network in ("intra", "inter"):
-            inter = network == "inter"
+            n, half = self.trunk(network)
+            groups, inter = self.groups(network), network == "inter"
             mine: dict[str, tuple[int, int, int]] = {}
             if inter:
                 mine |= {"sense2": (n, 12, 2), "sense3": (n, n, 2), "sense4": (n, n, 2)}
-            for level, c in self.latents.items():
-                mine |= {f"base{level}": (n, n, 1), f"near{level}": (n, c, 3), f"mid{level}": (n, n, 1)}
-                mine |= {f"first{level}": (2 * c, n, 1), f"second{level}": (2 * c, n, 1), f"latent{level}": (n, c, 3)}
-                if level < 4:
+            for level in (4, 3, 2) if inter else (5, 4, 3, 2):
+                if level in groups:
+                    c = sum(groups[level])
+                    mine[f"base{level}"] = (n, n, 1)
+                    for name, own in zip(GROUPS, groups[level]):  # noqa: B905
+                        mine |= {f"near{level}{name}": (n, c, 3), f"mid{level}{name}": (n, n, 1)}
+                        mine |= {f"first{level}{name}": (2 * own, n, 1), f"second{level}{name}": (2 * own, n, 1)}
+                    mine[f"latent{level}"] = (n, c, 3)
+                if level < LEVELS[network][0]:
                     mine[f"mix{level}"] = (n, n, 3)
-                mine[f"up{level}"] = (4 * (self.half if level == 2 else n), n, 1)
+                mine[f"up{level}"] = (4 * (half if level == 2 else n), n, 1)
+            mine |= {"sense1": (half, 12, 3)} if inter else {"mix1": (half, half, 3)}
+            mine |= {"last": (half, half, 1), "picture": (6, half, 3)}
             if inter:
-                mine["sense1"] = (self.half, 12, 3)
-            mine |= {"last": (self.half, self.half, 1), "picture": (6, self.half, 3), "direct": (24, self.fine, 3)}
+                mine["direct2"] = (24, self.fine, 3)
+            else:
+                c3 = sum(groups[3])
+                mine |= {
+                    "direct5": (4 * self.intra_middle, self.intra_coarse, 3),
+                    "direct4": (4 * c3, self.intra_middle, 3),
+                }
+                mine |= {"direct3": (96, c3, 3), "direct2": (24, 24, 3)}
             out |= {f"{network}.{name}": shape for name, shape in mine.items()}
         f = self.flow
         return out | {"flow.near": (f, 9, 5), "flow.mid": (f, f, 1), "flow.out": (4, f, 1)}
@@ -82,7 +119,7 @@ class Mc:
         """All tensors by name, in wire order (section 16.2)."""
         out: dict[str, tuple[int, ...]] = {}
         for network in ("intra", "inter"):
-            out |= {f"{network}.steps": (3, QUALITIES), f"{network}.start": (QUALITIES, self.width)}
+            out |= {f"{network}.steps": (3, QUALITIES), f"{network}.start": (QUALITIES, self.trunk(network)[0])}
         for name, (outputs, inputs, k) in self.layers().items():
             out |= {f"{name}.weight": (outputs, inputs, k, k), f"{name}.bias": (outputs,)}
         return out
@@ -95,7 +132,7 @@ class Mc:
         """By name, checked (section 16.3)."""
         out = {name: q.astype(np.int64) for name, q in zip(self.shapes(), integers, strict=True)}
         for name in self.layers():
-            latents = name.split(".")[1].rstrip("234") in ("near", "latent", "direct") and name != "flow.near"
+            latents = name.split(".")[1].rstrip("2345bc") in ("near", "latent", "direct") and name != "flow.near"
             sums = (4095 if latents else 2047) * np.abs(out[f"{name}.weight"]).sum((1, 2, 3))
             sums += 256 * np.abs(out[f"{name}.bias"]) + 128
             need(bool((sums < 2**24).all()), f"the sums of {name} are not exact")
@@ -249,8 +286,21 @@ def take(stream: Stream, cells: Flags, location: Ints, scale: Ints, step: int | 
 # Displacements (section 16.9) -----------------------------------------------------------------------------------------
 
 
+def followed(field: Ints, w: int, whole: int) -> Ints:
+    """F' of the frame that lies w of the way from the frame of a field to its reference."""
+    rows, columns = field.shape[1:]
+    e = (2 * w * field + whole) // (2 * whole)
+    y = np.clip(64 * np.arange(rows)[:, None] - e[1], 0, 64 * (rows - 1))
+    x = np.clip(64 * np.arange(columns) - e[0], 0, 64 * (columns - 1))
+    (i, v), (j, u) = np.divmod(y, 64), np.divmod(x, 64)
+    below, right = np.minimum(i + 1, rows - 1), np.minimum(j + 1, columns - 1)
+    total = (64 - v) * ((64 - u) * field[:, i, j] + u * field[:, i, right])
+    total += v * ((64 - u) * field[:, below, j] + u * field[:, below, right])
+    return (total + 2048) // 4096
+
+
 def midway(field: Ints, a: int, t: int, b: int) -> Ints:
-    """The guess of the field of frame t to its reference a, from that of its reference b to a."""
+    """The guess of the field of frame t to its reference a, from what moves through it from b to a."""
     return (16 * (t - a) * field + (b - a)) // (2 * (b - a))
 
 
@@ -302,18 +352,32 @@ def field_law(layer: Layer, d: Ints, known: Flags, guess: Ints | None, stride: i
 
 
 def read_latents(
-    stream: Stream, layer: Layer, level: int, channels: int, trunk: Ints, step: int, size: tuple[int, int]
+    stream: Stream,
+    layer: Layer,
+    level: int,
+    groups: tuple[int, ...],
+    trunk: Ints,
+    straight: Ints | None,
+    step: int,
+    size: tuple[int, int],
 ) -> Ints:
-    """y of a level, (C, h, w). size: height and width of the video."""
+    """t of a level, (C, h, w). size: height and width of the video."""
     base = layer(f"base{level}", trunk)
     i, j = np.arange(trunk.shape[1])[:, None], np.arange(trunk.shape[2])
     inside = (i * 2**level < size[0]) & (j * 2**level < size[1])
-    y = np.zeros((channels, *trunk.shape[1:]), np.int64)
-    for head, cells in (("first", inside & ((i + j) % 2 == 0)), ("second", inside & ((i + j) % 2 == 1))):
-        near = base if head == "first" else base + layer(f"near{level}", y)
-        z = layer(f"{head}{level}", leak(layer(f"mid{level}", leak(near))))
-        y = y + np.clip(step * take(stream, cells, z[:channels], z[channels:], step), -4095, 4095)
-    return y
+    t = np.zeros((sum(groups), *trunk.shape[1:]), np.int64) if straight is None else straight.copy()
+    known = straight is not None
+    first = 0
+    for name, count in zip(GROUPS, groups):  # noqa: B905
+        own = slice(first, first + count)
+        for head, cells in (("first", inside & ((i + j) % 2 == 0)), ("second", inside & ((i + j) % 2 == 1))):
+            near = base + layer(f"near{level}{name}", t) if known else base
+            z = layer(f"{head}{level}{name}", leak(layer(f"mid{level}{name}", leak(near))))
+            t[own] += np.clip(step * take(stream, cells, z[:count], z[count:], step), -4095, 4095)
+            t = np.clip(t, -4095, 4095)
+            known = True
+        first += count
+    return t
 
 
 def read_picture(
@@ -327,28 +391,44 @@ def read_picture(
 ) -> Ints:
     """(6, 8 R, 8 C); size: height and width of the video; prediction: None with INTRA. levels: those that are coded."""
     network = "intra" if prediction is None else "inter"
-    layer = layer_of(weights, network)
+    layer, groups, top = layer_of(weights, network), model.groups(network), LEVELS[network][0]
     start = weights[f"{network}.start"][quality][:, None, None]
+    rows, columns = -(-size[0] // 16), -(-size[1] // 16)
     senses: dict[int, Ints] = {}
     if prediction is None:
-        trunk = bound(np.broadcast_to(start, (model.width, -(-size[0] // 16), -(-size[1] // 16))))
+        trunk = bound(np.broadcast_to(start, (len(start), (rows + 1) // 2, (columns + 1) // 2)))
     else:
         senses[2] = leak(layer("sense2", prediction))
         senses[3] = leak(layer("sense3", senses[2]))
         trunk = leak(layer("sense4", senses[3]) + start)
-    for level, channels in model.latents.items():
-        if level < 4:
+    straight: Ints | None = None
+    for level in range(top, 1, -1):
+        if level < top:
             trunk = leak(trunk + senses.get(level, 0))
-        if level in levels:
-            step = int(weights[f"{network}.steps"][4 - level, quality])
-            y = read_latents(stream, layer, level, channels, trunk, step, size)
+        if level in groups:
+            if level in levels:
+                step = int(weights[f"{network}.steps"][LEVELS[network].index(level), quality])
+                t = read_latents(stream, layer, level, groups[level], trunk, straight, step, size)
+            else:
+                t = np.zeros((sum(groups[level]), *trunk.shape[1:]), np.int64) if straight is None else straight
+            trunk = leak(trunk + layer(f"latent{level}", t))
         else:
-            y = np.zeros((channels, *trunk.shape[1:]), np.int64)
-        trunk = leak(trunk + layer(f"latent{level}", y))
-        if level < 4:
+            assert straight is not None
+            t = straight
+        if level < top:
             trunk = bound(trunk + leak(layer(f"mix{level}", trunk)))
+        if prediction is None or level == 2:
+            straight = shuffle(layer(f"direct{level}", t))
+            straight = straight if level == 2 else np.clip(straight, -4095, 4095)
         trunk = shuffle(layer(f"up{level}", trunk))
-    if prediction is not None:
-        trunk = trunk + layer("sense1", prediction)
-    out = layer("picture", leak(layer("last", leak(trunk)))) + shuffle(layer("direct", y))
+        if level == 5:
+            assert straight is not None
+            trunk, straight = trunk[:, :rows, :columns], straight[:, :rows, :columns]
+    assert straight is not None
+    if prediction is None:
+        trunk = leak(trunk)
+        trunk = bound(trunk + leak(layer("mix1", trunk)))
+    else:
+        trunk = leak(trunk + layer("sense1", prediction))
+    out = layer("picture", leak(layer("last", trunk))) + straight
     return out if prediction is None else out + prediction[:6]

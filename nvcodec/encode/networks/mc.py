@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("81e5245bc0d7f976")
+PRIOR = bytes.fromhex("59de393be754439a")
 GROUP = 16
 WIDTH = McConfig().width
 
