@@ -5,7 +5,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nvcodec.bench.charts import LEFT, MOST_HINTS, RIGHT, WIDTH, Bar, Line, areas, dots, lines, stack, ticks
@@ -19,6 +19,7 @@ def points(svg, style):
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 9))
+@example(1.0, 400001.0, 2)
 def test_ticks_are_round_even_and_within(low, length, most):
     high = low + length
     found = ticks(low, high, most)

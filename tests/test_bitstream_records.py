@@ -128,7 +128,8 @@ def test_nominal_step(rate, time_base, step):
 # Model ----------------------------------------------------------------------------------------------------------------
 
 
-CODED = ModelRecord(0, 5, 7, (16, 32, 24, 24, 16, 12, 200), (), Exactness.EXACT, Origin.PRIOR, bytes(range(8)))
+CONFIG = (16, 32, 24, 24, 16, 12, 200, 48, 24, 16, 16, 9, 21, 66)
+CODED = ModelRecord(0, 5, 7, CONFIG, (), Exactness.EXACT, Origin.PRIOR, bytes(range(8)))
 
 
 def model_bytes(model=1, exactness=0, origin=0, config=(8, 3, 16, 2, 4, 6, 30, 1), tensors=((0, (4, 2)),), count=None):
@@ -147,7 +148,7 @@ def test_model_golden():
 def test_model_of_coded_frames_golden():
     """Its record ends after the configuration."""
     data = CODED.pack()
-    assert data.hex() == "00050001020700000000010203040506070710201818100cc801"
+    assert data.hex() == "00050001020700000000010203040506070e10201818100cc80130181010091542"
     assert ModelRecord.unpack(data) == CODED
     assert CODED.has_frames and CODED.parameters == 0
     for more in (b"\0", uvarint(1) + b"\0\1\1"):
@@ -198,7 +199,7 @@ def test_model_round_trip(model):
         (model_bytes(model=65535), FeatureError, "model 65535"),
         (model_bytes(exactness=2), FeatureError, "exactness class 2"),
         (model_bytes(exactness=1), MalformedError, "model 'nirvana' is of exactness class F only"),
-        (model_bytes(model=5, config=(1,) * 7)[:-5], MalformedError, "model 'mc' is of exactness class X only"),
+        (model_bytes(model=5, config=(1,) * 14)[:-5], MalformedError, "model 'mc' is of exactness class X only"),
         (model_bytes(origin=3), FeatureError, "origin 3"),
         (model_bytes(origin=2, config=())[:16], MalformedError, "prior needs 8 bytes"),
         (model_bytes(config=(1,) * 7), MalformedError, "7 configuration values where 8"),

@@ -42,7 +42,11 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
         return [low]
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * part for part in (1, 2, 5, 10) if power * part >= raw * (1 - 1e-9))
+    steps = [power * part for part in (1, 2, 5, 10)]
+    place = next(n for n, step in enumerate(steps) if step >= raw * (1 - 1e-9))
+    if steps[place] > high - low:  # there may be no multiple within
+        place -= 1
+    step = steps[place]
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(n * step, 12) for n in range(first, last + 1)]
 

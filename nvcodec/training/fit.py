@@ -156,8 +156,8 @@ class _Group:
             self.trainee.take_gradients(leaves)
 
     def opening_error(self) -> float:
-        """Of the first epoch, about; inf where there was none."""
-        return sum(self._opening) / len(self._opening) if self._opening else math.inf
+        """The least of the first epoch, in which training may already have made it worse; inf where there was none."""
+        return min(self._opening, default=math.inf)
 
     def error(self, trainee: Trainee | None = None) -> float:
         """Of all frames, under the weights of `trainee`, by default the group's."""
