@@ -32,7 +32,8 @@ CONFIG = McConfig(
 CPU = torch.device("cpu")
 OFFSETS = (0, 3, 6, 9)
 QUALITY = 20
-MOST = {"intra.direct2.weight": 18}  # of weights: it has more inputs than others
+MOST = {f"intra.direct{level}.weight": 320 for level in (5, 4, 3)} | {"intra.direct2.weight": 144}
+"""Of weights that are finer than others. The last one has more inputs."""
 
 
 def model_of(height, width, config=CONFIG):

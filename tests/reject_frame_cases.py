@@ -152,7 +152,8 @@ def frame_cases():
     yield "G25", M.sections(0, STEPS=steps)
     yield "G25", M.sections(1, STEPS=steps)
     for name in LATENTS:
-        yield "G26", with_weight(f"{name}.weight", 4097)  # by 4095 alone it is 2^24
+        parts = 8 if name.startswith("intra.direct") else 1
+        yield "G26", with_weight(f"{name}.weight", 4097 * parts)  # by 4095 alone it is 2^24
     for name in ("intra.picture.bias", "intra.first3c.bias", "intra.direct5.bias", "flow.out.bias"):
         yield "G26", with_weight(name, -65536)
     for name in ("flow.near.weight", "intra.mix1.weight", "intra.mid3b.weight"):

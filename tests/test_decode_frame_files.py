@@ -196,7 +196,7 @@ def test_flips_behind_the_checksums_are_refused_or_decode(whole):
             decode(whole.data[:start] + raw_chunk(b"GRUP", bytes(payload)) + whole.data[end:])
         except FormatError:
             refused += 1
-    assert refused > 50
+    assert refused > 45
 
 
 # What is refused ------------------------------------------------------------------------------------------------------

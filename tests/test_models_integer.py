@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvcodec.errors import MalformedError
-from nvcodec.models.integer import BOUND, EXACT, EXACT_SUMS, FINE, SMOOTH, check_sums, sums
+from nvcodec.models.integer import BOUND, EXACT, EXACT_SUMS, FINE, PARTS, PRECISE, SMOOTH, check_sums, split, sums
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [(1, 1, 40, 30), (3, 1, 12, 8), (3, 1, 24, 6), (5, 1, 9, 24), (2, 2, 12, 32), (2, 2, 32, 16)]
@@ -28,14 +28,14 @@ def layer(kernel, inputs, outputs, seed):
     return x, rng.integers(-most, most + 1, (outputs, inputs, kernel, kernel)), rng.integers(-2000, 2001, outputs)
 
 
-def convolution(x, weight, bias, stride):
-    """(sum + 256 bias + 128) div 256 in 64 bit integers."""
+def convolution(x, weight, bias, stride, one=FINE):
+    """(sum + one * bias + one / 2) div one in 64 bit integers."""
     kernel = weight.shape[-1]
     if stride == 1:
         x = np.pad(x, ((0, 0), (0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2))
     views = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
     total = np.einsum("nihwkl,oikl->nohw", views, weight)
-    return (total + (FINE * bias + FINE // 2)[:, None, None]) // FINE
+    return (total + (one * bias + one // 2)[:, None, None]) // one
 
 
 def as_floats(*arrays):
@@ -54,6 +54,39 @@ def test_a_layer_is_exact(kernel, stride, inputs, outputs):
         assert torch.equal(EXACT.convolve(*double, stride), found.double())
         smooth = SMOOTH.convolve(*double, stride)
         assert (smooth - found).abs().max() <= 0.5
+
+
+@pytest.mark.parametrize("kernel, stride, inputs, outputs", LAYERS)
+def test_a_precise_layer_is_rounded_once(kernel, stride, inputs, outputs):
+    """Its sums are made in two parts, and are those of whole weights, which single precision could not hold."""
+    for seed in range(3):
+        x, weight, bias = layer(kernel, inputs, outputs, seed)
+        weight = 3 * weight + np.random.default_rng(seed).integers(-3, 4, weight.shape)
+        check_sums("layer", *as_floats(weight, bias), BOUND, precise=True)
+        found = EXACT.convolve(*as_floats(x, weight, bias), stride, precise=True)
+        assert np.array_equal(found.numpy().astype(np.int64), convolution(x, weight, bias, stride, PRECISE))
+        double = [t.double() for t in as_floats(x, weight, bias)]
+        smooth = SMOOTH.convolve(*double, stride, precise=True)
+        assert (smooth - found).abs().max() <= 0.5
+
+
+def test_the_two_parts_of_precise_weights():
+    weight = torch.arange(-40.0, 41.0)
+    coarse, fine = split(weight)
+    assert torch.equal(PARTS * coarse + fine, weight)
+    assert float(fine.min()) == -PARTS // 2 and float(fine.max()) == PARTS // 2 - 1
+    assert torch.equal(coarse, coarse.round())
+
+
+def test_the_bounds_of_precise_sums():
+    """Of both parts: coarse ones with the carry of the others, and the others."""
+    reach, bias = 4095, torch.zeros(1)
+    most = (EXACT_SUMS - FINE // 2 - 2) // reach
+    check_sums("layer", torch.full((1, 1, 1, 1), 8.0 * most), bias, reach, precise=True)
+    for weight in (torch.full((1, 1, 1, 1), 8.0 * most + 8), torch.full((1, 1100, 1, 1), -4.0)):
+        with pytest.raises(MalformedError, match="have to stay under"):
+            check_sums("layer", weight, bias, reach, precise=True)
+    check_sums("layer", torch.full((1, 900, 1, 1), -4.0), bias, reach, precise=True)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

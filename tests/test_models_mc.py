@@ -91,8 +91,9 @@ def test_a_picture_depends_on_where_its_trunk_starts(inter):
 def onwards(name, values):
     """A layer that doubles the size, in double precision: its sums, rounded half up."""
     weight, bias = (WEIGHTS[f"{name}.{part}"].double() for part in ("weight", "bias"))
-    sums = functional.conv2d(values.double(), weight, 256 * bias, padding=1)
-    return functional.pixel_shuffle(torch.floor((sums + 128) / 256), 2)
+    one = 2048 if name.startswith("intra") else 256
+    sums = functional.conv2d(values.double(), weight, one * bias, padding=1)
+    return functional.pixel_shuffle(torch.floor((sums + one / 2) / one), 2)
 
 
 def latents_of(model, values, tuning, intra, coded, size):

@@ -184,11 +184,11 @@ def check_levels(trainer, task, latents, quality, how, levels):
     work = trainer._start([task], quality, how.lam)
     left = replace(work, values={level: v.clone() for level, v in latents.latents.items()})
     assert tuple(left.values) == levels
+    cost = float(trainer._costs(left, how.lam, coded_levels(latents)))
     if not how.steps:
-        assert float(trainer._costs(left, how.lam)) <= float(trainer._costs(work, how.lam))
+        assert cost <= float(trainer._costs(work, how.lam))
     for level in range(3):
-        fewer = trainer._costs(left, how.lam, levels[:level])
-        assert float(trainer._costs(left, how.lam, coded_levels(latents))) <= float(fewer)
+        assert cost <= float(trainer._costs(left, how.lam, levels[:level]))
 
 
 def coded_levels(latents):

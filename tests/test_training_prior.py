@@ -26,10 +26,20 @@ from nvcodec.models.motion import Reference, followed, midway
 from nvcodec.training import analysis
 from nvcodec.training.displacement import search
 from nvcodec.training.distortion import distortion, distortion_rows
-from nvcodec.training.excerpts import BETWEEN, Batch, Excerpts, batches, load_clip
+from nvcodec.training.excerpts import BETWEEN, HALVED, Batch, Clip, Excerpts, batches, load_clip
 from nvcodec.training.frames import lambda_of
-from nvcodec.training.prior import KNOTS, Prior, export, restore
-from nvcodec.training.prior_fit import KINDS, LAWS, MOST_OCTAVES, OCTAVES, PROJECT_EVERY, PriorTrainer, load_prior
+from nvcodec.training.knots import KNOTS, between
+from nvcodec.training.prior import Prior, export, restore
+from nvcodec.training.prior_fit import (
+    KINDS,
+    LAWS,
+    MOST_OCTAVES,
+    OCTAVES,
+    PROJECT_EVERY,
+    SLOWER,
+    PriorTrainer,
+    load_prior,
+)
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 from tools import train_prior
 
@@ -62,11 +72,34 @@ def weights_of(prior):
     return {n: torch.from_numpy(q.astype(np.float32)) for n, q in zip(names, prior.integers(), strict=True)}
 
 
+def checkered(height, width):
+    """A clip of four frames, whose luma is as fine as can be."""
+    layout = [("y", np.uint8, (height, width)), ("u", np.uint8, (height // 2, width // 2))]
+    frames = np.full(4, 128, np.dtype([*layout, ("v", *layout[1][1:])]))
+    frames["y"] = np.where(np.indices((height, width)).sum(0) % 2, 200, 100)
+    return Clip("checkered", frames, np.zeros((4, 3), np.float32))
+
+
 def same(a, b):
     return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
 # Excerpts -------------------------------------------------------------------------------------------------------------
+
+
+def test_stills_are_the_single_frames_of_a_batch(excerpts, some):
+    found = excerpts.stills(3)
+    assert torch.equal(found.single, some[3].single) and torch.equal(found.single_rows, some[3].single_rows)
+
+
+def test_large_single_frames_are_sometimes_halved():
+    """Then nothing is left of what is as fine as a sample; what is not twice as large is never halved."""
+    stills = Excerpts([checkered(96, 64)], 32, 64, 0).stills(0).single
+    flat = (stills[:, :4] - 4 * (150 - 128)).abs().amax((1, 2, 3)) < 1
+    assert 0.5 * HALVED < float(flat.float().mean()) < 1.5 * HALVED
+    assert bool((stills[~flat, :4].std((1, 2, 3)) > 190).all()), "the others are as they were"
+    small = Excerpts([checkered(96, 62)], 32, 16, 0).stills(0).single
+    assert bool((small[:, :4].std((1, 2, 3)) > 190).all())
 
 
 def test_a_clip_is_its_frames(clips):
@@ -263,6 +296,47 @@ def costs(prior, batch):
     return np.array([seen[f"{kind} cost"] for kind in KINDS])
 
 
+def test_weights_are_integers_with_gradients():
+    """Those of a file, through which gradients pass as if nothing were rounded."""
+    prior = Prior(McConfig(), 2)
+    weights = prior.weights()
+    for t, q in zip(prior.model.tensors, prior.integers(), strict=True):
+        if not t.name.endswith((".steps", ".start")):
+            assert np.array_equal(weights[t.name].detach().numpy(), q), t.name
+    weights["intra.direct3.weight"].sum().backward()
+    gradient = prior.values["intra_direct3_weight"].grad
+    assert torch.equal(gradient, torch.full_like(gradient, 2048.0)), "what a precise layer has as 1"
+    assert prior.one("intra.direct3.bias") == 512 and prior.one("inter.direct2.weight") == 256
+
+
+@pytest.mark.parametrize("octaves", [0.0, 0.25, 1.0, 4.5, 6.0, -1.0, 9.0])
+def test_lines_between_knots(octaves):
+    knots = torch.randn(KNOTS, 3, generator=torch.Generator().manual_seed(1))
+    expected = [np.interp(octaves, np.arange(KNOTS), knots[:, c].numpy()) for c in range(3)]
+    found = between(knots, torch.tensor([octaves, 2.0]))
+    assert found.shape == (2, 3) and torch.equal(found[1], knots[2])
+    assert np.allclose(found[0].numpy(), expected, atol=1e-6)
+
+
+def test_what_the_analysis_learns_of_a_quality():
+    """Gains and tones, which are those of the knots around it."""
+    networks = Prior(McConfig(), 6).analyses
+    target = torch.randn(2, 6, 16, 16, generator=torch.Generator().manual_seed(3)) * 300
+    octaves = torch.tensor([0.5, 4.0])
+    with torch.no_grad():
+        before = networks(target, None, octaves)
+        networks.intra.gains["3"][4] = 2.0
+        after = networks(target, None, octaves)
+        assert torch.equal(before[3][0], after[3][0]) and torch.allclose(2 * before[3][1], after[3][1], rtol=1e-5)
+        assert all(torch.equal(before[level], after[level]) for level in (5, 4))
+        networks.intra.leave["5"].weight.normal_()
+        networks.intra.tones[1] = 3.0
+        first = networks(target, None, octaves)
+        networks.intra.tones[1] = 0.0
+        second = networks(target, None, octaves)
+    assert not torch.allclose(first[5][0], second[5][0]) and torch.equal(first[5][1], second[5][1])
+
+
 def test_training_lowers_the_cost(some):
     """Of a batch that is not trained on, where the transforms that it begins with are spoiled."""
     prior = Prior(SMALL)
@@ -303,6 +377,15 @@ def test_what_muon_takes():
     taken = {name for name, matrix in zip(names, trainer._optimizer.matrix, strict=True) if matrix}
     transforms = {f"analyses.intra.{way}" for way in "forwards.5 forwards.4 forwards.3 backwards.5 backwards.4".split()}
     assert transforms <= set(names) and taken == {name for name in names if name.endswith("weight")} | transforms
+
+
+def test_linear_ways_learn_slowly():
+    trainer = PriorTrainer(Prior(SMALL), CPU, 0.5, 0.25)
+    names = [name for name, _ in trainer.prior.named_parameters()]
+    rates = dict(zip(names, trainer._optimizer.rates, strict=True))
+    assert rates["analyses.intra.forwards.4"] == rates["values.inter_direct2_weight"] == 0.25 * SLOWER
+    assert rates["values.intra_latent4_weight"] == 0.25
+    assert rates["values.intra_direct3_bias"] == rates["analyses.intra.gains.3"] == 0.5
 
 
 def test_everything_is_trained(clips):
@@ -428,14 +511,15 @@ def test_an_exported_prior_encodes(package, tmp_path, monkeypatch):
     loaded = priors.load(name, prior.model.tensors)
     assert all(np.array_equal(a, b) for a, b in zip(loaded, prior.integers(), strict=True))
     found, target = analysis.load_analyses(name, prior.config), torch.full((1, 6, 16, 16), 300.0)
+    octaves = torch.tensor([1.3])
     with torch.no_grad():
-        known = prior.analyses(target, None)
+        known = prior.analyses(target, None, octaves)
         for value in prior.analyses.parameters():
             value.copy_(value.half().float())
         for prediction in (None, torch.full((1, 12, 16, 16), -200.0)):
-            wanted, given = prior.analyses(target, prediction), found(target, prediction)
+            wanted, given = (networks(target, prediction, octaves) for networks in (prior.analyses, found))
             assert wanted.keys() == given.keys() and all(torch.equal(wanted[level], v) for level, v in given.items())
-        wanted = found(target, None)
+        wanted = found(target, None, octaves)
         assert all(torch.allclose(wanted[level], value, rtol=0.01, atol=1.0) for level, value in known.items())
     monkeypatch.setattr(plan, "PRIOR", name)
     clip = write_clip(tmp_path / "a.y4m", 64, 48)
@@ -449,16 +533,18 @@ def test_an_exported_prior_encodes(package, tmp_path, monkeypatch):
 
 
 def test_the_prior_of_the_package_can_be_trained_on():
-    """It becomes real numbers, and those integers that hardly differ."""
+    """It becomes real numbers, and those the same integers but for its tables, which hardly differ; and sums that are
+    nearly too large become smaller by as little."""
     prior = restore(network.PRIOR, McConfig())
     released, found = priors.load(network.PRIOR, prior.model.tensors), analysis.load_analyses(network.PRIOR, McConfig())
     assert same(prior.analyses, found) and all(p.requires_grad for p in prior.parameters())
-    prior.project()
-    for t, q, expected in zip(prior.model.tensors, prior.integers(), released, strict=True):
-        if t.name.endswith(".steps"):
-            assert np.all(np.abs(q - expected) <= np.maximum(1, 0.01 * expected)), t.name
-        else:
-            assert np.abs(q - expected).max() <= t.name.endswith(".start"), t.name
+    for most in (0, 1):
+        for t, q, expected in zip(prior.model.tensors, prior.integers(), released, strict=True):
+            if t.name.endswith(".steps"):
+                assert np.all(np.abs(q - expected) <= np.maximum(1, 0.01 * expected)), t.name
+            else:
+                assert np.abs(q - expected).max() <= max(most, t.name.endswith(".start")), t.name
+        prior.project()
 
 
 def test_steps_that_were_clamped_are_restored(package):
@@ -508,6 +594,31 @@ def test_the_tool_trains_and_goes_on(quick, package, tmp_path, monkeypatch):
     assert third.exit_code == 0, third.output
     before, after = (weights_of(load_prior(tmp_path / name)) for name in ("a.npz", "c.npz"))
     assert all(float((before[name] - after[name]).abs().max()) <= 1 for name in before)
+
+
+def test_the_tool_trains_intra_frames_alone(quick, tmp_path):
+    done = run(*quick, "--steps", 2, "--only", "intra")
+    assert done.exit_code == 0 and "intra" in done.output and "one" not in done.output, done.output
+    began, found = Prior(SMALL, 0), load_prior(tmp_path / "a.npz")
+    for (name, before), after in zip(began.named_parameters(), found.parameters(), strict=True):
+        trained = name.startswith(("values.intra_", "analyses.intra."))
+        assert trained or torch.equal(before, after), name
+    assert not torch.equal(began.values["intra_direct3_weight"], found.values["intra_direct3_weight"])
+    again = run(*quick, "--steps", 3)
+    assert again.exit_code == 1 and "other --laws or --only" in again.output
+
+
+def test_networks_of_predicted_frames_alone(some):
+    """All of them, and no others; frames are coded as they are without it."""
+    prior = Prior(SMALL)
+    before = {name: value.detach().clone() for name, value in prior.named_parameters()}
+    trainer = PriorTrainer(prior, CPU, 1e-2, 1e-2, only="inter")
+    for batch in some[:4]:
+        trainer.step(batch, 0.0)
+    moved = {name for name, value in prior.named_parameters() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith(("values.inter_", "values.flow_", "analyses.inter.")) for name in moved)
+    assert {"values.inter_direct2_weight", "values.flow_out_bias", "analyses.inter.enter.weight"} <= moved
+    assert {"intra cost", "one cost", "two cost"} <= trainer.meter.take().keys()
 
 
 def test_the_tool_stops_at_a_signal(quick, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ def picture_at_random(height, width, seed=0):
 def latents_of(picture, network=NETWORK):
     """By the analysis before training, without what its network adds."""
     with torch.no_grad():
-        return IntraAnalysis(network)(picture)
+        return IntraAnalysis(network)(picture, torch.zeros(1))
 
 
 def put_together(latents, layers, size):
@@ -65,7 +65,7 @@ def test_the_layers_of_a_prior_begin_as_these():
         assert not prior.values[f"intra_direct{level}_bias"].any()
     picture = picture_at_random(24, 40)
     with torch.no_grad():
-        found = put_together(prior.analyses(picture, None), layers, (24, 40))
+        found = put_together(prior.analyses(picture, None, torch.zeros(1)), layers, (24, 40))
     assert float((found - picture).abs().max()) < 1e-3
 
 

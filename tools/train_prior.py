@@ -3,7 +3,7 @@
     python tools/train_prior.py CLIPS ... --checkpoint prior.npz --minutes 600      again goes on where it was stopped
     python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from prior.npz   a new run from what another learned
     python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from-package     a new run from the package's prior
-    python tools/train_prior.py CLIPS ... --checkpoint intra.npz --from-package --intra   intra frames alone
+    python tools/train_prior.py CLIPS ... --checkpoint intra.npz --from-package --only intra   intra frames alone
     python tools/train_prior.py CLIPS ... --checkpoint last.npz --from finer.npz --laws   what symbols cost, at last
     python tools/train_prior.py --checkpoint last.npz --export                      into the package
 
@@ -148,7 +148,7 @@ def release(prior: Prior) -> None:
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
 @click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
 @click.option("--laws", is_flag=True, help="Only the layers of laws, on exact symbols: the last part of a training.")
-@click.option("--intra", is_flag=True, help="Only the networks of intra frames, on single frames.")
+@click.option("--only", type=click.Choice(("intra", "inter")), help="Only the networks of intra frames, or all others.")
 @click.option("--every", default=200, show_default=True, type=click.IntRange(1), help="Steps between checkpoints.")
 @click.option("--longest", default=960, show_default=True, help="Larger clips are scaled down to this side.")
 @click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")
@@ -157,7 +157,7 @@ def release(prior: Prior) -> None:
 def main(
     clips: tuple[Path, ...], checkpoint: Path, origin: Path | None, from_package: bool, minutes: float | None,
     steps: int | None, crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float,
-    muon_rate: float, laws: bool, intra: bool, every: int, longest: int, frames: int, cache: Path, exported: bool,
+    muon_rate: float, laws: bool, only: str | None, every: int, longest: int, frames: int, cache: Path, exported: bool,
 ) -> None:  # fmt: skip
     try:
         if clips:
@@ -171,12 +171,12 @@ def main(
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
             prior = first_prior(checkpoint if again else origin, from_package, seed)
-            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, intra)
+            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, only)
             if again:
                 trainer.resume(checkpoint)
             train(
                 trainer,
-                excerpts.stills if intra else excerpts.batch,
+                excerpts.stills if only == "intra" else excerpts.batch,
                 checkpoint,
                 (steps or 2**62, 60 * minutes if minutes else math.inf),
                 every,

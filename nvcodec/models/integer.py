@@ -6,6 +6,9 @@ layer divides its sums by a power of two and rounds them half up.
 
     activation    1 / 512 a unit, -BOUND..BOUND        weight    1 / 256 a unit        bias    as an activation
 
+Layers whose roundings would show in what they make, transforms of many bits, have weights of 1 / 2048: 8 times a coarse
+part and a fine part of -4..3, each with sums of its own that stay exact.
+
 In `Smooth` arithmetic, for training, nothing is rounded and everything else is the same: what it computes differs from
 the exact result by roundings alone.
 """
@@ -25,6 +28,8 @@ from nvcodec.jit import compiled
 
 UNIT = 512  # an activation of 1
 FINE = 256  # a weight of 1
+PRECISE = 2048  # one of 1 in a precise layer
+PARTS = PRECISE // FINE
 BOUND = 2047  # of activations
 EXACT_SUMS = 1 << 24
 LEAK = 4  # a negative activation is divided by it
@@ -64,19 +69,22 @@ class Arithmetic:
         plus: Tensor | None = None,
         shuffle: bool = False,
         leak: bool = False,
+        precise: bool = False,
     ) -> Tensor:
         """(N, I, h, w) to (N, O, h / stride, w / stride), zeros beyond the picture; a kernel k x k with stride k or 1.
 
-        The sums of the layer over 256, rounded; not clamped. shuffle: to (N, O / 4, 2 h, 2 w), as pixel_shuffle has
-        it. Then plus: what is added. leak: whether the activation function comes last.
+        The sums of the layer over 256, or over 2048 in a precise one, rounded; not clamped. shuffle: to
+        (N, O / 4, 2 h, 2 w), as pixel_shuffle has it. Then plus: what is added. leak: whether the activation function
+        comes last.
         """
         padding = weight.shape[-1] // 2 if stride == 1 else 0
         if self.exact and x.device.type == "cpu":
-            return _convolve(x, weight, bias, stride, padding, plus, shuffle, leak)
+            return _convolve(x, weight, bias, stride, padding, plus, shuffle, leak, precise)
         if self.exact:
-            found = sums(x, weight * (1 / FINE), bias + 0.5, stride, padding).floor_()
+            found = _scaled_sums(x, weight, bias + 0.5, stride, padding, precise).floor_()
         else:
-            found = functional.conv2d(*_channels_last(x, weight * (1 / FINE)), bias, stride, padding)
+            weight = weight * (1 / (PRECISE if precise else FINE))
+            found = functional.conv2d(*_channels_last(x, weight), bias, stride, padding)
         if shuffle:
             found = functional.pixel_shuffle(found, 2)
         if plus is not None:
@@ -85,14 +93,21 @@ class Arithmetic:
 
 
 def _convolve(
-    x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int, plus: Tensor | None, shuffle: bool, leak: bool
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    stride: int,
+    padding: int,
+    plus: Tensor | None,
+    shuffle: bool,
+    leak: bool,
+    precise: bool,
 ) -> Tensor:
     """`Arithmetic.convolve`, exact, on the CPU: one pass over what a convolution gives, channels last."""
     if shuffle:  # the channels of one sample side by side
         weight = weight.view(-1, 4, *weight.shape[1:]).transpose(0, 1).flatten(0, 1)
         bias = bias.view(-1, 4).T.flatten()
-    # Over 256 before they are added up: of a power of two that is as exact, and one pass less.
-    total = sums(x, weight * (1 / FINE), bias + 0.5, stride, padding).movedim(1, -1).contiguous()
+    total = _scaled_sums(x, weight, bias + 0.5, stride, padding, precise).movedim(1, -1).contiguous()
     out = total.new_empty(len(total), 2 * total.shape[1], 2 * total.shape[2], len(weight) // 4) if shuffle else total
     added = out if plus is None else plus.movedim(1, -1).expand_as(out).contiguous()
     if shuffle:
@@ -154,6 +169,25 @@ def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1,
     return total if bias is None else total + bias.view(1, -1, 1, 1)
 
 
+def _scaled_sums(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int, precise: bool) -> Tensor:
+    """Sums of a layer over what a weight of 1 is, rounded down to 1 / FINE, and its bias.
+
+    They are divided before they are added up: by a power of two that is as exact, and one pass less.
+    """
+    if not precise:
+        return sums(x, weight * (1 / FINE), bias, stride, padding)
+    coarse, fine = split(weight)
+    both = torch.cat((coarse * (1 / FINE), fine))
+    total, rest = sums(x, both, torch.cat((bias, torch.zeros_like(bias))), stride, padding).chunk(2, 1)
+    return total + torch.floor(rest * (1 / PARTS)) * (1 / FINE)
+
+
+def split(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Integer weights of a precise layer as PARTS * coarse + fine, with fine in -PARTS / 2..PARTS / 2 - 1."""
+    coarse = torch.floor((weight + PARTS // 2) * (1 / PARTS))
+    return coarse, weight - PARTS * coarse
+
+
 def _channels_last(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The same, in the order that convolutions on a CPU are fastest with."""
     if x.device.type != "cpu":
@@ -161,10 +195,17 @@ def _channels_last(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return x.contiguous(memory_format=torch.channels_last), weight.contiguous(memory_format=torch.channels_last)
 
 
-def check_sums(name: str, weight: Tensor, bias: Tensor, reach: int) -> None:
+def check_sums(name: str, weight: Tensor, bias: Tensor, reach: int, precise: bool = False) -> None:
     """MalformedError unless every sum of a layer stays exact for inputs of magnitude at most `reach`."""
-    rows = weight.to(torch.float64).flatten(1).abs().sum(1) * reach
-    rows += bias.to(torch.float64).abs() * FINE + FINE // 2
+
+    def magnitudes(part: Tensor) -> Tensor:
+        return part.to(torch.float64).flatten(1).abs().sum(1) * reach
+
+    rows = magnitudes(weight)
+    if precise:
+        coarse, fine = (magnitudes(part) for part in split(weight))
+        rows = torch.maximum(coarse + fine / PARTS + 1, fine)
+    rows = rows + bias.to(torch.float64).abs() * FINE + FINE // 2
     if rows.numel() and float(rows.max()) >= EXACT_SUMS:
         raise MalformedError(f"{name}: sums of up to {int(rows.max())} are not exact; they have to stay under 2^24")
 

@@ -43,12 +43,13 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution: outputs, inputs, kernel, and the magnitude of what comes in."""
+    """One convolution: outputs, inputs, kernel, the magnitude of what comes in, and whether it is precise."""
 
     outputs: int
     inputs: int
     kernel: int
     reach: int = BOUND
+    precise: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class LatentNetwork:
         out["picture"] = Layer(PICTURE, half, 3)
         for level in range(self._straight_from, 1, -1):
             channels = self._straight(level)
-            out[f"direct{level}"] = Layer(4 * self._straight(level - 1), channels, 3, LATENT_BOUND)
+            out[f"direct{level}"] = Layer(4 * self._straight(level - 1), channels, 3, LATENT_BOUND, precise=self.intra)
         return out
 
     @property
@@ -245,7 +246,7 @@ class LatentNetwork:
     ) -> Tensor:
         """The linear way at the next level, from what a level has; None for zeros. plus: what is added."""
         if total is not None:
-            return layer(f"direct{level}", total, shuffle=True, plus=plus)
+            return layer(f"direct{level}", total, shuffle=True, plus=plus, precise=self.intra)
         bias = weights[f"{self.name}.direct{level}.bias"].view(1, -1, 1, 1)
         bias = functional.pixel_shuffle(bias.expand(-1, -1, *trunk.shape[2:]), 2)
         return bias if plus is None else plus + bias

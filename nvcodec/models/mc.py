@@ -118,7 +118,7 @@ class Mc:
     def check(self, weights: Weights) -> None:
         """MalformedError unless every sum of every layer is exact, and every step is in 1..LATENT_BOUND."""
         for name, layer in self.layers.items():
-            check_sums(name, weights[f"{name}.weight"], weights[f"{name}.bias"], layer.reach)
+            check_sums(name, weights[f"{name}.weight"], weights[f"{name}.bias"], layer.reach, layer.precise)
         for network in (INTRA, INTER):
             steps = weights[f"{network}.steps"]
             require(bool(((steps >= 1) & (steps <= LATENT_BOUND)).all()), f"{network}.steps: a step is out of 1..4095")

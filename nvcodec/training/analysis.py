@@ -19,6 +19,7 @@ from nvcodec.models.latents import LatentNetwork
 from nvcodec.models.mc import McConfig
 from nvcodec.models.motion import PICTURE
 from nvcodec.training import transforms
+from nvcodec.training.knots import KNOTS, between
 
 FOLDER = Path(__file__).parent / "analyses"
 CHANNELS = 48
@@ -32,6 +33,7 @@ class InterAnalysis(nn.Module):
         super().__init__()
         n, seen = CHANNELS, 3 * PICTURE
         self.enter = nn.Conv2d(seen, n, 4, 2)
+        self.tones = nn.Parameter(torch.zeros(KNOTS, n))
         self.straight = nn.Conv2d(seen, network.latents[2], 4, 2)  # as the model has a linear way for these
         nn.init.zeros_(self.straight.weight)
         self.mix = nn.Conv2d(n, n, 1)
@@ -41,14 +43,18 @@ class InterAnalysis(nn.Module):
         self.leave = nn.ModuleDict(
             {str(level): nn.Conv2d(n, count, 3, padding=1) for level, count in network.latents.items()}
         )
+        self.gains = _gains(network)
 
-    def forward(self, target: Tensor, prediction: Tensor) -> dict[int, Tensor]:
-        """Latents times their steps in activation units, by level, from pictures (N, 6, h, w) and (N, 12, h, w)."""
+    def forward(self, target: Tensor, prediction: Tensor, octaves: Tensor) -> dict[int, Tensor]:
+        """Latents times their steps in activation units, by level.
+
+        From pictures (N, 6, h, w) and (N, 12, h, w), and their qualities in octaves, (N,).
+        """
         x = torch.cat(((target - prediction[:, :PICTURE]) / UNIT, prediction / UNIT), 1)
         out = {}
         x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
         straight = self.straight(x)
-        x = _leak(self.enter(x))
+        x = _leak(self.enter(x) + _of_quality(self.tones, octaves))
         x = _leak(self.mix(x))
         x = x + self.outer2(_leak(self.inner2(x)))
         out[2] = (self.leave["2"](x) + straight) * UNIT
@@ -56,7 +62,7 @@ class InterAnalysis(nn.Module):
             x = _leak(down(x))
             x = x + _leak(inner(x))
             out[level] = self.leave[str(level)](x) * UNIT
-        return out
+        return {level: found * _of_quality(self.gains[str(level)], octaves) for level, found in out.items()}
 
 
 class IntraAnalysis(nn.Module):
@@ -69,6 +75,8 @@ class IntraAnalysis(nn.Module):
         self.levels = network.levels
         self.enter = nn.Conv2d(PICTURE, n, 4, 2)
         self.inner2, self.outer2 = (nn.Conv2d(n, n, 3, padding=1) for _ in range(2))
+        self.tones = nn.Parameter(torch.zeros(KNOTS, n))
+        self.gains = _gains(network)
         self.down = nn.ModuleDict({str(level): nn.Conv2d(n, n, 2, 2) for level in self.levels})
         self.inner = nn.ModuleDict({str(level): nn.Conv2d(n, n, 3, padding=1) for level in self.levels})
         self.leave = nn.ModuleDict()
@@ -83,12 +91,13 @@ class IntraAnalysis(nn.Module):
             if level > self.levels[-1]:
                 self.backwards[str(level)] = nn.Parameter(back)
 
-    def forward(self, target: Tensor) -> dict[int, Tensor]:
+    def forward(self, target: Tensor, octaves: Tensor) -> dict[int, Tensor]:
         """As InterAnalysis."""
         height, width = target.shape[2:]
         cell = 1 << self.levels[0] - 1
         rest = functional.pad(target / UNIT, (0, -width % cell, 0, -height % cell), mode="replicate")
-        x = _leak(self.enter(functional.pad(rest, (1, 1, 1, 1), mode="replicate")))
+        x = self.enter(functional.pad(rest, (1, 1, 1, 1), mode="replicate"))
+        x = _leak(x + _of_quality(self.tones, octaves))
         x = x + self.outer2(_leak(self.inner2(x)))
         seen = {}
         for level in reversed(self.levels):
@@ -99,6 +108,7 @@ class IntraAnalysis(nn.Module):
         for level in self.levels:
             size = 1 << level - 1
             found = functional.conv2d(rest, self.forwards[str(level)], stride=size)
+            found = found * _of_quality(self.gains[str(level)], octaves)
             if level > self.levels[-1]:
                 rest = rest - functional.conv_transpose2d(found, self.backwards[str(level)], stride=size)
             found = (found + self.leave[str(level)](seen[level])) * UNIT
@@ -113,10 +123,24 @@ class Analyses(nn.Module):
         super().__init__()
         self.intra, self.inter = IntraAnalysis(config.network(True)), InterAnalysis(config.network(False))
 
-    def forward(self, target: Tensor, prediction: Tensor | None) -> dict[int, Tensor]:
+    def forward(self, target: Tensor, prediction: Tensor | None, octaves: Tensor) -> dict[int, Tensor]:
         """As InterAnalysis; without a prediction that of intra frames."""
-        found: dict[int, Tensor] = self.intra(target) if prediction is None else self.inter(target, prediction)
+        found: dict[int, Tensor] = (
+            self.intra(target, octaves) if prediction is None else self.inter(target, prediction, octaves)
+        )
         return found
+
+
+def _gains(network: LatentNetwork) -> nn.ParameterDict:
+    """Of the latents of each level, which depend on the quality."""
+    return nn.ParameterDict(
+        {str(level): nn.Parameter(torch.ones(KNOTS, count)) for level, count in network.latents.items()}
+    )
+
+
+def _of_quality(knots: Tensor, octaves: Tensor) -> Tensor:
+    """(N, C, 1, 1) of a table (KNOTS, C)."""
+    return between(knots, octaves)[:, :, None, None]
 
 
 def _leak(x: Tensor) -> Tensor:

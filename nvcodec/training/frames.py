@@ -38,6 +38,7 @@ LEAST_RATE = 0.05  # of a learning rate, at the end
 SURE_LOG2 = -4.625  # of a scale, below which there is no row for it (section 16.8 of the spec)
 ZONES = (0.05, 0.1, 0.2)  # of steps
 SHARPNESS = 10.0  # of soft rounding
+SMALL_GRADIENT = 0.3  # bits per step of a latent: those that have less of a say move by less
 
 
 def lambda_of(quality: float) -> float:
@@ -138,7 +139,8 @@ class FrameTrainer:
         if tasks[0].references:
             prediction = torch.cat([predict(t.references, f) for t, f in zip(tasks, fields, strict=True)])
             moving = torch.cat([self._moving(t, f) for t, f in zip(tasks, fields, strict=True)])
-        found = self.analysis(target, prediction)
+        octaves = torch.full((len(tasks),), quality / QUALITIES_PER_OCTAVE, device=target.device)
+        found = self.analysis(target, prediction, octaves)
         tuning = self.model.tuning(self.weights, prediction is None, quality)
         levels = self.model.levels(prediction is None)
         values = {level: found[level] / step for level, step in zip(levels, tuning.steps, strict=True)}
@@ -208,7 +210,7 @@ class FrameTrainer:
         leaves = list(work.values.values())
         for leaf in leaves:
             leaf.requires_grad_()
-        optimizer = torch.optim.Adam(leaves, betas=(0.9, 0.95))
+        optimizer = torch.optim.Adam(leaves, betas=(0.9, 0.95), eps=SMALL_GRADIENT / self.pixels)
         for step in range(settings.steps):
             decay = 0.5 * (1 + math.cos(math.pi * step / settings.steps)) * (1 - LEAST_RATE) + LEAST_RATE
             for group in optimizer.param_groups:

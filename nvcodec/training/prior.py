@@ -1,8 +1,9 @@
 """A prior of the model `mc` while it is trained: its networks and their analysis networks, as real numbers.
 
-Parameters are in units of 1, where the model has integers: an activation of 1 is UNIT of them, a weight of 1 is FINE.
-Steps are exponential in the quality, two parameters a level, and what the trunk starts from is linear between KNOTS
-qualities: the model has both as tables. Octaves count from quality 0: a quality index is QUALITIES_PER_OCTAVE of them.
+Parameters are in units of 1, where the model has integers: an activation of 1 is UNIT of them, a weight of 1 is FINE or
+PRECISE. Steps are exponential in the quality, two parameters a level, and what the trunk starts from is linear between
+KNOTS qualities: the model has both as tables. Octaves count from quality 0: a quality index is QUALITIES_PER_OCTAVE of
+them.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from torch import Tensor, nn
 
 from nvcodec.models import priors
 from nvcodec.models.base import Weights
-from nvcodec.models.integer import BOUND, EXACT_SUMS, FINE, UNIT
+from nvcodec.models.integer import BOUND, EXACT_SUMS, FINE, PRECISE, UNIT
 from nvcodec.models.latents import SAMPLES, Tuning
 from nvcodec.models.mc import INTER, INTRA, QUALITIES, Mc, McConfig
 from nvcodec.models.motion import CELL
 from nvcodec.training import transforms
 from nvcodec.training.analysis import Analyses, load_analyses, save_analyses
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE
+from nvcodec.training.knots import KNOTS, between
 
 FIRST_STEP = 0.05 * UNIT  # of quality 0 where nothing was learned
-KNOTS = 7  # an octave apart, from quality 0 on
 STEPS = (1.0, 1500.0)  # the least and the greatest
 MOST_BIAS = 8192  # in the model's integers: a quarter of what a prior can hold
 FIRST_START = {INTRA: 0.5, INTER: 0.02}  # how far from 0 trunks start
@@ -50,12 +51,22 @@ class Prior(nn.Module):
             self.analyses = Analyses(config)
 
     def weights(self) -> Weights:
-        """What the model takes, not rounded and with gradients; without its tables."""
+        """What the model takes, without its tables: integers, through which gradients pass as if they were not rounded.
+
+        A prior that was trained otherwise loses up to a few decibels once it is rounded (docs/experiments.md).
+        """
         out = {}
         for t in self.model.tensors:
             if not t.name.endswith(TABLES):
-                out[t.name] = self.values[_key(t.name)] * (FINE if t.name.endswith(".weight") else UNIT)
+                value = self.values[_key(t.name)] * self.one(t.name)
+                out[t.name] = value + (torch.round(value) - value).detach()
         return out
+
+    def one(self, name: str) -> int:
+        """What the model has as 1 in a tensor of a layer."""
+        if name.endswith(".bias"):
+            return UNIT
+        return PRECISE if self.model.layers[name.removesuffix(".weight")].precise else FINE
 
     def tuning(self, intra: bool, octaves: Tensor) -> Tuning:
         """Of N frames. octaves: (N,)."""
@@ -64,10 +75,7 @@ class Prior(nn.Module):
         exponents = octaves[:, None] * (1 + learned[:, 1]) + learned[:, 0]  # (N, levels)
         steps = (FIRST_STEP * torch.exp2(exponents)).clamp(*STEPS)
         knots = self.values[_key(f"{network}.start")]
-        place = octaves.clamp(0, KNOTS - 1)
-        lower = place.floor().clamp(max=KNOTS - 2)
-        part, index = (place - lower)[:, None], lower.to(torch.int64)
-        start = UNIT * (knots[index] * (1 - part) + knots[index + 1] * part)
+        start = UNIT * between(knots, octaves)
         return Tuning(tuple(step.view(-1, 1, 1, 1) for step in steps.unbind(1)), start[:, :, None, None])
 
     @torch.no_grad()
@@ -78,8 +86,11 @@ class Prior(nn.Module):
         for name, layer in self.model.layers.items():
             bias, weight = self.values[_key(f"{name}.bias")], self.values[_key(f"{name}.weight")]
             bias.clamp_(-MOST_BIAS / UNIT, MOST_BIAS / UNIT)
-            room = (EXACT_SUMS - FINE - FINE * (bias.abs() * UNIT + 1)) / layer.reach  # of a row, in integers
-            room = (room - weight[0].numel() / 2) / FINE  # each may be half an integer larger once it is rounded
+            room = (
+                EXACT_SUMS - FINE - FINE * (bias.abs() * UNIT + 1)
+            ) / layer.reach  # of a row, in integers of 1 / FINE
+            # Each may be half an integer larger once it is rounded, and in two parts another half.
+            room = (room - weight[0].numel() * (1 if layer.precise else 0.5)) / FINE
             row = weight.abs().flatten(1).sum(1).clamp(min=1e-9)
             weight.mul_((room / row).clamp(max=1).view(-1, 1, 1, 1))
 
@@ -152,7 +163,7 @@ def restore(name: bytes, config: McConfig) -> Prior:
         elif t.name.endswith(".start"):
             found = torch.from_numpy(_knots(values) / UNIT)
         else:
-            found = torch.from_numpy(values / (FINE if t.name.endswith(".weight") else UNIT))
+            found = torch.from_numpy(values / prior.one(t.name))
         prior.values[_key(t.name)].copy_(found)
     prior.analyses.load_state_dict(load_analyses(name, config).state_dict())
     return prior

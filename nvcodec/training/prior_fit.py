@@ -30,7 +30,7 @@ from nvcodec.training.excerpts import Batch, Stills
 from nvcodec.training.frames import FINEST_LAMBDA
 from nvcodec.training.laplace import SUREST_LOG2, bits
 from nvcodec.training.optim import Optimizer
-from nvcodec.training.prior import TABLES, Prior
+from nvcodec.training.prior import Prior
 
 OCTAVES = 5.5  # of qualities of single frames, from 0 on
 AFTER = (-1.2, 0.0)  # the octaves of the frame after, over those of the one between
@@ -44,10 +44,13 @@ FLOW_EVERY, FLOW_WEIGHT = 4, 20.0  # steps between those that rate displacements
 KINDS = ("intra", "one", "two")  # frames by the number of their references
 BETAS = (0.9, 0.98)
 STRAIGHT = re.compile(r".*(_direct\d_weight|\.(forwards|backwards)\.\d)")  # parameters of linear ways
-SLOWER = 0.1  # of Muon's learning rate, for these: at all of it the transforms that they begin as are soon spoiled
-INTRA_ALONE = re.compile(r"values\.intra_|analyses\.intra\.")
+SLOWER = 0.05  # of Muon's learning rate, for these: at all of it the transforms that they begin as are soon spoiled
+NETWORKS = {  # the parameters that are trained, by what is said to be trained alone
+    "intra": re.compile(r"values\.intra_|analyses\.intra\."),
+    "inter": re.compile(r"values\.(inter|flow)_|analyses\.inter\."),
+}
 LAWS = re.compile(r"values\.(flow_|(intra|inter)_(base|near|mid|first|second)\d[bc]?_)")  # parameters of laws alone
-_TABLES = tuple(name.replace(".", "_") for name in TABLES)  # how the names of their parameters end
+TABLE = re.compile(r".*(_steps|_start|\.tones|\.gains\.\d)")  # parameters that depend on the quality
 
 
 @dataclass
@@ -136,7 +139,8 @@ class PriorTrainer:
     """Moves the parameters of a prior, in place, on a device. rate, muon_rate: learning rates, of Adam and of Muon.
 
     laws: only the layers that nothing but laws of latents and displacements comes from, on the symbols of a file: the
-    last part of a training, after which frames are the same and cost less.
+    last part of a training, after which frames are the same and cost less. only: "intra", the networks of intra frames,
+    on Stills; "inter", all others; None, all.
     """
 
     def __init__(
@@ -147,19 +151,19 @@ class PriorTrainer:
         muon_rate: float = 6e-4,
         seed: int = 0,
         laws: bool = False,
-        intra: bool = False,
+        only: str | None = None,
     ) -> None:
         self.prior, self.device = prior.to(device), device
         self.meter = Meter()
         self.done, self.seconds = 0, 0.0  # steps, and what they took
         self._seed, self._generator = seed, torch.Generator(device)
-        self._laws, self._intra = laws, intra
-        chosen = [pattern for pattern, asked in ((LAWS, laws), (INTRA_ALONE, intra)) if asked]
+        self._laws, self._only = laws, only
+        chosen = [LAWS] * laws + ([NETWORKS[only]] if only else [])
         named = [(name, p) for name, p in prior.named_parameters() if all(pattern.match(name) for pattern in chosen)]
         prior.requires_grad_(False)
         for _, p in named:
             p.requires_grad_()
-        matrices = [p.dim() > 1 and not name.endswith(_TABLES) for name, p in named]
+        matrices = [p.dim() > 1 and not TABLE.match(name) for name, p in named]
         rates = [
             muon_rate * (SLOWER if STRAIGHT.match(name) else 1) if matrix else rate
             for (name, _), matrix in zip(named, matrices, strict=True)
@@ -194,18 +198,26 @@ class PriorTrainer:
     def loss(self, batch: Batch) -> Tensor:
         """Of single frames and first ones, of those after them, and of those between the frames of the batch before.
 
-        The last two go through the network together; a frame's references are what the networks make of them now.
+        The last two go through the network together; a frame's references are what the networks make of them now. Where
+        the networks of intra frames are not trained, single frames are left out.
         """
         weights = self.prior.weights()
         number, size = len(batch.before), 2 * batch.before.shape[-1]
         model = Mc(self.prior.config, size, size)
         octaves_after = self._shifted(batch.octaves, AFTER)
-        octaves = torch.cat((OCTAVES * self._random(number), self._shifted(octaves_after, BEFORE)))
-        target = torch.cat((batch.single, batch.before))
-        first = self._coded(model, weights, Frames(target, None, octaves, torch.cat((batch.single_rows, batch.rows))))
+        loss = torch.zeros((), device=self.device)
+        if self._only == "inter":
+            frames = Frames(batch.before, None, self._shifted(octaves_after, BEFORE), batch.rows)
+            with torch.no_grad():
+                first = self._coded(model, weights, frames)
+        else:
+            octaves = torch.cat((OCTAVES * self._random(number), self._shifted(octaves_after, BEFORE)))
+            target = torch.cat((batch.single, batch.before))
+            frames = Frames(target, None, octaves, torch.cat((batch.single_rows, batch.rows)))
+            first = self._coded(model, weights, frames)
+            loss = loss + 2 * _relative(first)
         self._note("intra", first, slice(None))
-        loss = 2 * _relative(first)
-        before = Reference(_shown(first.pictures[number:]))
+        before = Reference(_shown(first.pictures[-number:]))
         with torch.no_grad():
             prediction = predict([before], [batch.after_before])
         frames = Frames(batch.after, prediction, octaves_after, batch.rows)
@@ -234,7 +246,7 @@ class PriorTrainer:
         """Coded as the analysis networks say."""
         intra = frames.prediction is None
         tuning = self.prior.tuning(intra, frames.octaves)
-        latents = self.prior.analyses(frames.target, frames.prediction)
+        latents = self.prior.analyses(frames.target, frames.prediction, frames.octaves)
         network = model.network(intra)
         values = {level: latents[level] / step for level, step in zip(network.levels, tuning.steps, strict=True)}
         meter = TrainingRate(network.grids(values), self._generator, self._laws)
@@ -269,7 +281,7 @@ class PriorTrainer:
         plain = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
         plain["config"] = np.array(self.prior.config.values)
         plain["progress"] = np.array([self.done, self.seconds])
-        plain["laws"], plain["intra"] = np.array(self._laws), np.array(self._intra)
+        plain["laws"], plain["only"] = np.array(self._laws), np.array(self._only or "")
         pending = PendingFile(path)
         try:
             with open(pending.path, "wb") as file:
@@ -281,10 +293,9 @@ class PriorTrainer:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of a prior of the same configuration, which `load_prior` has read."""
         with _opened(path) as arrays:
-            for what, mine in (("laws", self._laws), ("intra frames", self._intra)):
-                if bool(arrays[what.split()[0]]) != mine:
-                    begun = "without" if mine else "with"
-                    raise SourceError(f"{path}: begun {begun} {what} alone; take it as an origin")
+            begun = bool(arrays["laws"]), str(arrays["only"])
+            if begun != (self._laws, self._only or ""):
+                raise SourceError(f"{path}: begun with other --laws or --only; take it as an origin")
             for name, values in (("first", self._optimizer.first), ("second", self._optimizer.second)):
                 for i, value in enumerate(values):
                     value.copy_(torch.from_numpy(arrays[f"{name}.{i}"]))

@@ -133,8 +133,13 @@ class Mc:
         out = {name: q.astype(np.int64) for name, q in zip(self.shapes(), integers, strict=True)}
         for name in self.layers():
             latents = name.split(".")[1].rstrip("2345bc") in ("near", "latent", "direct") and name != "flow.near"
-            sums = (4095 if latents else 2047) * np.abs(out[f"{name}.weight"]).sum((1, 2, 3))
-            sums += 256 * np.abs(out[f"{name}.bias"]) + 128
+            weight, reach = out[f"{name}.weight"], 4095 if latents else 2047
+            sums = reach * np.abs(weight).sum((1, 2, 3))
+            if unit_of(name) == 2048:
+                high = (weight + 4) // 8
+                h, f = (4095 * np.abs(part).sum((1, 2, 3)) for part in (high, weight - 8 * high))
+                sums = np.maximum(h + f / 8 + 1, f)
+            sums = sums + 256 * np.abs(out[f"{name}.bias"]) + 128
             need(bool((sums < 2**24).all()), f"the sums of {name} are not exact")
         for network in ("intra", "inter"):
             steps = out[f"{network}.steps"]
@@ -155,7 +160,12 @@ def leak(x: Ints) -> Ints:
     return bound(np.maximum(x, (x + 2) // 4))
 
 
-def convolve(v: Ints, weight: Ints, bias: Ints) -> Ints:
+def unit_of(layer: str) -> int:
+    """What its weights have as 1."""
+    return 2048 if layer.startswith("intra.direct") else 256
+
+
+def convolve(v: Ints, weight: Ints, bias: Ints, unit: int) -> Ints:
     """A layer, (I, h, w) -> (O, h, w), or half of both with a kernel of 2."""
     k = weight.shape[-1]
     stride, edge = (2, 0) if k == 2 else (1, k // 2)
@@ -166,7 +176,7 @@ def convolve(v: Ints, weight: Ints, bias: Ints) -> Ints:
         for n in range(k):
             part = padded[:, m : m + stride * (h - 1) + 1 : stride, n : n + stride * (w - 1) + 1 : stride]
             total += np.einsum("oi,ihw->ohw", weight[:, :, m, n], part)
-    return (total + 256 * bias[:, None, None] + 128) // 256
+    return (total + unit * bias[:, None, None] + unit // 2) // unit
 
 
 def shuffle(v: Ints) -> Ints:
@@ -177,7 +187,12 @@ def shuffle(v: Ints) -> Ints:
 
 def layer_of(weights: Weights, network: str) -> Layer:
     """Layers of a network by name."""
-    return lambda name, v: convolve(v, weights[f"{network}.{name}.weight"], weights[f"{network}.{name}.bias"])
+
+    def layer(name: str, v: Ints) -> Ints:
+        name = f"{network}.{name}"
+        return convolve(v, weights[f"{name}.weight"], weights[f"{name}.bias"], unit_of(name))
+
+    return layer
 
 
 # Pictures and references (sections 16.6 and 16.7) ---------------------------------------------------------------------
