@@ -598,7 +598,7 @@ def test_the_tool_trains_and_goes_on(quick, package, tmp_path, monkeypatch):
 
 def test_the_tool_trains_intra_frames_alone(quick, tmp_path):
     done = run(*quick, "--steps", 2, "--only", "intra")
-    assert done.exit_code == 0 and "intra" in done.output and "one" not in done.output, done.output
+    assert done.exit_code == 0 and "  intra " in done.output and "  one " not in done.output, done.output
     began, found = Prior(SMALL, 0), load_prior(tmp_path / "a.npz")
     for (name, before), after in zip(began.named_parameters(), found.parameters(), strict=True):
         trained = name.startswith(("values.intra_", "analyses.intra."))
