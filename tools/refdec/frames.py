@@ -7,21 +7,8 @@ from typing import NamedTuple
 
 from .container import Cursor, Video, need
 from .layers import Picture
-from .mc import (
-    LEVELS,
-    QUALITIES,
-    Ints,
-    Mc,
-    Weights,
-    followed,
-    layer_of,
-    midway,
-    predict,
-    read_field,
-    read_picture,
-    to_picture,
-    to_planes,
-)
+from .mc import LEVELS, QUALITIES, Ints, Mc, Weights, layer_of, read_field, read_picture
+from .motion import followed, midway, predict, to_picture, to_planes
 from .rans import Stream
 
 
