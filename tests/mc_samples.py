@@ -114,12 +114,13 @@ def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS
     for number, place in enumerate(order):
         header = headers[number]
         writers.append(Writer(known(model, rng, header.intra)))
-        tuning = model.tuning(weights, header.intra, section.quality_of(number, place.depth))
+        quality = section.quality_of(number, place.depth)
+        tuning = model.tuning(weights, header.intra, quality)
         levels = list(compress((5, 4, 3) if header.intra else (4, 3, 2), header.levels))
         prediction = None
         if not header.intra:
             used = [references[frame] for frame in place.references]
-            prediction = code_prediction(model, weights, place, used, motions, writers[-1])
+            prediction = code_prediction(model, weights, place, used, quality, motions, writers[-1])
         shown[place.frame] = to_planes(model.picture(weights, tuning, prediction, writers[-1], levels=levels), info)
     held = [[writers[number] for number in numbers] for numbers in parts(order, split)]
     streams = tuple(stream(some) if some else b"" for some in held)

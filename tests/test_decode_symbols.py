@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nvcodec.decode.symbols import Reader, chosen, placed
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.entropy import laplace, rans
+from nvcodec.entropy.laplace import HEAVY
 from nvcodec.entropy.laws import SKIPPED, pass_laws
 from nvcodec.errors import FormatError, MalformedError
 from nvcodec.limits import MAX_MAGNITUDE
@@ -31,17 +32,17 @@ def test_log2_of_every_step_is_rounded_down():
 
 
 def test_by_hand():
-    assert law(0, 0, None) == (0, 18 * 8)  # b = 1 symbol
+    assert law(0, 0, None) == (0, HEAVY + 18 * 8)  # b = 1 symbol
     assert law(0, 0, 512) == (0, 18 * 8)
     assert law(0, 0, 1024) == (0, 14 * 8)  # half a symbol
     assert law(0, 256, 512) == (0, 22 * 8)  # twice
-    assert law(100, 0, None) == (1, 18 * 8 + 5)  # 1.5625 in 1/64, 12.5 eighths, up to 13
-    assert law(-1, 0, None) == (0, 18 * 8)
-    assert law(-5, 0, None) == (-1, 18 * 8 + 7)
+    assert law(100, 0, None) == (1, HEAVY + 18 * 8 + 5)  # 1.5625 in 1/64, 12.5 eighths, up to 13
+    assert law(-1, 0, None) == (0, HEAVY + 18 * 8)
+    assert law(-5, 0, None) == (-1, HEAVY + 18 * 8 + 7)
     assert law(-512, 0, 512) == (-1, 18 * 8)
     assert law(700, 0, 512) == (1, 18 * 8 + 3)  # 1.367, 10.9 eighths
-    assert law(0, 1887, None) == (0, 47 * 8) == law(0, 10**5, None)
-    assert law(0, -1184, None) == (0, 0) and law(0, -1185, None) == (0, SKIPPED)
+    assert law(0, 1887, None) == (0, HEAVY + 47 * 8) == law(0, 10**5, None)
+    assert law(0, -1184, None) == (0, HEAVY) and law(0, -1185, None) == (0, SKIPPED)
     assert law(91, -9999, None) == (1, SKIPPED) and law(92, -9999, None) == (2, SKIPPED)
     assert law(-101, -9999, None) == (-2, SKIPPED) and law(-700, -9999, 512) == (-1, SKIPPED)
 
@@ -66,7 +67,7 @@ def test_without_a_step(location, scale):
     if index < 0:
         assert (floor, row) == (math.floor(eighths / 8 + 0.5), SKIPPED)
     else:
-        assert (floor, row) == (eighths // 8, 8 * min(index, 47) + eighths % 8)
+        assert (floor, row) == (eighths // 8, HEAVY + 8 * min(index, 47) + eighths % 8)
 
 
 def test_the_order_is_channels_then_rows_then_columns():
@@ -142,7 +143,7 @@ def test_nothing_may_be_left_or_missing():
 def test_a_value_is_bounded(sign):
     one = torch.ones(1, 1, dtype=torch.bool)
     encoder = rans.Encoder()
-    encoder.put(np.array([18 * 8]), np.array([sign * MAX_MAGNITUDE]))
+    encoder.put(np.array([HEAVY + 18 * 8]), np.array([sign * MAX_MAGNITUDE]))
     data = encoder.finish()
     zero = torch.zeros(1, 1, 1, 1)
     assert int(Reader(data, "frames")("y", 1, one, zero, zero, None)) == sign * MAX_MAGNITUDE

@@ -20,11 +20,25 @@ from nvcodec.models.base import LATENT, create, create_frame_model  # noqa: E402
 from nvcodec.models.integer import EXACT, SMOOTH  # noqa: E402
 from nvcodec.models.latents import Tuning, latent_passes  # noqa: E402
 from nvcodec.models.mc import QUALITIES, Mc, McConfig, lattice_passes  # noqa: E402
+from nvcodec.models.motion import Reference  # noqa: E402
 from tools.refdec.mc import field_law, layer_of  # noqa: E402
+from tools.refdec.motion import hints_of  # noqa: E402
 
 MODEL = model_of(37, 50)
 WEIGHTS = weights_of(MODEL, integers(MODEL.tensors))
 LEVELS = {True: (5, 4, 3), False: (4, 3, 2)}  # of latents, of intra frames and of others
+
+
+REFERENCES = [
+    Reference(torch.from_numpy(planes_at_random(6, 8 * MODEL.rows, 8 * MODEL.columns) // (1 + n)).float())
+    for n in (0, 1)
+]
+DEPTH, QUALITY = 3, 20
+
+
+def displaced(code, weights=WEIGHTS, number=2, guess=None):
+    """Fields to that many references."""
+    return MODEL.displacements(weights, REFERENCES[:number], DEPTH, QUALITY, code, guess=guess)
 
 
 def prediction_for(model, inter):
@@ -178,7 +192,7 @@ def test_levels_that_are_not_coded_are_levels_of_zeros(intra):
 def test_passes_of_a_frame_cover_every_value_once():
     values = known(MODEL, np.random.default_rng(1), False)
     code, asked = coder(values)
-    found = MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code)
+    found = displaced(code)
     assert all(torch.equal(f, values[n]) for f, n in zip(found, ("flow0", "flow1"), strict=True))
     strides = [(name, stride) for name, stride, *_ in asked]
     assert strides == [
@@ -244,12 +258,12 @@ def test_a_guess_is_where_the_first_cells_are_expected(second):
     values = known(MODEL, np.random.default_rng(1), False, 20)
     guess = torch.from_numpy(np.random.default_rng(2).integers(-900, 901, values["flow0"].shape)).float()
     code, asked = coder(values)
-    MODEL.displacements(still, ["flow0", "flow1"], code, guess=None if second else guess)
+    displaced(code, still, guess=None if second else guess)
     wanted = -8 * values["flow0"] if second else guess
     location, _ = laws(asked)[len(asked) // 2 if second else 0]
     assert torch.equal(location, 8 * wanted[..., ::4, ::4])
     without, asked = coder(values)
-    MODEL.displacements(still, ["flow0"], without)
+    displaced(without, still, 1)
     assert not laws(asked)[0][0].any()
 
 
@@ -258,7 +272,7 @@ def test_a_guess_changes_every_pass_and_what_follows_knows_it():
     found = []
     for guess in (None, torch.full_like(values["flow0"], 100.0), torch.full_like(values["flow0"], -300.0)):
         code, asked = coder(values)
-        fields = MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code, guess=guess)
+        fields = displaced(code, guess=guess)
         assert all(torch.equal(f, values[n]) for f, n in zip(fields, ("flow0", "flow1"), strict=True))
         found.append(laws(asked))
     half = len(found[0]) // 2
@@ -268,9 +282,9 @@ def test_a_guess_changes_every_pass_and_what_follows_knows_it():
         assert all(torch.equal(a, b) for a, b in zip(found[0][n], found[2][n], strict=True))
 
 
-def by_layers(model, layers, part, known, cells, guess, stride):
+def by_layers(model, layers, part, known, cells, guess, told, stride):
     """What `Mc._law_of_cells` gives, as it is off the CPU."""
-    return model._field_law(WEIGHTS, part, known, guess, stride, EXACT)
+    return model._field_law(WEIGHTS, part, known, guess, told, stride, EXACT)
 
 
 @pytest.mark.parametrize("way", [Mc._law_of_cells, by_layers])
@@ -280,15 +294,20 @@ def test_the_greatest_guesses_are_exact(way, monkeypatch):
     values = {name: v.clamp(-4095, 4095) for name, v in known(MODEL, np.random.default_rng(1), False, 2000).items()}
     guess = np.random.default_rng(2).choice([-32760, -32753, 7, 32760], values["flow0"].shape)
     code, asked = coder(values)
-    MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code, guess=torch.from_numpy(guess).float())
+    displaced(code, guess=torch.from_numpy(guess).float())
     layer = layer_of({name: w.numpy().astype(np.int64) for name, w in WEIGHTS.items()}, "flow")
-    passes = iter(laws(asked))
-    for name, expected in (("flow0", guess[0]), ("flow1", -8 * values["flow0"][0].numpy().astype(np.int64))):
+    passes, first = iter(laws(asked)), values["flow0"][0].numpy().astype(np.int64)
+    pictures = [[reference.planes[0][0, 0].numpy().astype(np.int64)] for reference in REFERENCES]
+    for number, (name, expected, through) in enumerate(
+        (("flow0", guess[0], (guess[0] + 4) // 8), ("flow1", -8 * first, first))
+    ):
+        told = hints_of(pictures, through, DEPTH, QUALITY, number)
         for stride in (4, 2, 1):
             d = values[name][0, :, ::stride, ::stride].numpy().astype(np.int64)
             for have, cells in lattice_passes(*d.shape[1:], stride == 4, torch.device("cpu")):
                 seen = d * have.numpy()
-                wanted = field_law(layer, seen, have.numpy(), expected[:, ::stride, ::stride], stride)
+                near = expected[:, ::stride, ::stride], told[:, ::stride, ::stride]
+                wanted = field_law(layer, seen, have.numpy(), *near, stride)
                 assert all(np.array_equal(a[0], b * cells.numpy()) for a, b in zip(next(passes), wanted, strict=True))
     assert next(passes, None) is None
 
@@ -317,7 +336,7 @@ def test_latent_passes():
 def test_displacements_are_bounded():
     values = known(MODEL, np.random.default_rng(1), False)
     code, _ = coder({name: torch.full_like(v, 2.0**24 - 1) for name, v in values.items()})
-    assert all(field.min() == field.max() == 4095 for field in MODEL.displacements(WEIGHTS, ["flow0", "flow1"], code))
+    assert all(field.min() == field.max() == 4095 for field in displaced(code))
 
 
 @pytest.mark.parametrize("intra", [True, False])

@@ -21,6 +21,7 @@ from nvcodec.models import (  # noqa: E402
     enerv,
     framewise,
     hierarchy,
+    hints,
     integer,
     latents,
     mc,
@@ -189,12 +190,17 @@ def test_laplace_rows():
     assert tuple(n for line in lines for n in integers(line)) == laplace._DECAY
     tables = np.concatenate([laplace.cdf(row) for row in range(laplace.ROWS)]).astype("<u4")
     assert hashlib.sha256(tables.tobytes()).hexdigest() == re.search(r"`([0-9a-f]{64})`", text)[1]
-    assert tuple(integers(re.search(r"Row 67 .* is C = \((.*)\)", text.replace("\n", " "))[1].split(")")[0])) == tuple(
-        laplace.cdf(67).tolist()
-    )
-    short, long = re.search(r"K is 1 for s = 0 \.\. 8, then ([\d ]+) for s = 9 \.\. (29), then 63", text).groups()
+    flat = text.replace("\n", " ")
+    for row in (67, 67 + laplace.HEAVY):
+        written = re.search(rf"[Rr]ow {row} \(s = 8, f = 3, K = \d+\) is C = \(([\d, ]+)\)", flat)
+        assert integers(written[1]) == laplace.cdf(row).tolist()
+    short, long = re.search(r"K is 1 for s = 0 \.\. 8, then ([\d ]+) for s = 9 \.\. (29), then 63", flat).groups()
     written = [1] * 9 + integers(short) + [63] * (47 - int(long))
-    assert written == laplace.reach(np.arange(48) * 8).tolist()
+    heavy, last = re.search(r"it is ([\d ]+) for s = 0 \.\. (\d+), then 63", flat).groups()
+    written += integers(heavy) + [63] * (47 - int(last))
+    assert written == laplace.reach(np.arange(2 * laplace.SCALES) * 8).tolist()
+    assert f"min(s + {laplace.TAIL_SCALES}, {laplace.SCALES - 1})" in text and f"div 2^{laplace.TAIL_SHARE} +" in text
+    assert f"rows {laplace.HEAVY} .. {laplace.ROWS - 1}" in text
 
 
 def test_rans():
@@ -234,6 +240,8 @@ def test_configuration_of_model_5():
 
 def channels(text, level, symbols, group):
     """What a cell of the table of layers says. group: channels of the group."""
+    if text == f"f + {hints.HINTS}":
+        return symbols["f"] + hints.HINTS
     usual, _, last = text.partition(", but ")
     text = last.removesuffix(" where l is 2") if last and level == 2 else usual
     number, _, name = text.rpartition(" ")
@@ -300,6 +308,11 @@ def test_model_5():
     assert f"its levels are {levels[0]} or {levels[1]}." in section("16.4")
     assert f"with l = {levels[0]} in the network intra" in section("16").replace("\n", " ")
     assert f"clip(x) = min(max(x, -{latents.LATENT_BOUND}), {latents.LATENT_BOUND})" in section("16.10")
+    told = section("16.9")
+    assert f"{hints.HINTS} values" in told and f"m and n in\n0 .. {hints.WINDOW - 1}" in told
+    assert f", {hints.DIFFERENCES})" in told and f", {hints.SLOPES})" in told
+    assert f"{motion.CELL_QUARTERS} r + {hints.PARTS} (m - {hints.MARGIN})" in told
+    assert f"{hints.QUALITY} (q - {hints.MIDDLE_QUALITY})" in told and f"min(depth, {hints.DEPTHS})" in told
     order = [place.frame for place in hierarchy.coding_order(5, False)]
     assert f"the order is {', '.join(map(str, order))}." in section("16.5").replace("\n", " ")
 

@@ -23,7 +23,7 @@ from nvcodec.models.motion import CELL, Reference, midway, moved, predict
 from nvcodec.training import displacement, windows
 from nvcodec.training.displacement import Flows, flow, search
 from nvcodec.training.frames import lambda_of
-from nvcodec.training.settling import LOGS, Prices, price
+from nvcodec.training.settling import LOGS, Coding, Prices, price
 from nvcodec.video import VideoInfo
 
 CPU = torch.device("cpu")
@@ -196,19 +196,18 @@ def test_flow_over_many_frames(shot):
 # Settling -----------------------------------------------------------------------------------------------------------
 
 
-def network_of(rows, columns):
-    """The prior's, for pictures of so many cells."""
+def network_of(rows, columns, quality):
+    """The prior's, for pictures of so many cells, of frames in the middle of a group."""
     model = Mc(McConfig(), rows * CELL, columns * CELL)
     state = initial_state(model.tensors, 0, Origin.PRIOR, PRIOR)
-    return model, named_weights(model, state, CPU)
+    return Coding(model, named_weights(model, state, CPU), 2, quality)
 
 
-def coded_bits(network, fields, guess):
+def coded_bits(coding, references, fields, guess):
     """What displacements (1, 2, rows, columns) take."""
     names = FIELDS[: len(fields)]
     writer = Writer(dict(zip(names, fields, strict=True)))
-    model, weights = network
-    coded = model.displacements(weights, names, writer, guess=guess)
+    coded = coding.model.displacements(coding.weights, references, coding.depth, coding.quality, writer, guess=guess)
     assert all(torch.equal(a, b) for a, b in zip(coded, fields, strict=True))
     return sum(writer.bits.values())
 
@@ -230,33 +229,33 @@ def zoomed(planes, scale, seed):
 def test_settled_fields_cost_less(kind, quality):
     """Errors and real bits together, of real motion, and of a zoom, where neighbours all move differently."""
     size = 9, 14
-    network = network_of(*size)
+    network = network_of(*size, quality)
     with open_source(BUNNY) as source:
         shots = [frame.planes for frame in islice(source, 9)][::4]
     if kind == "zoomed":
         shots = [zoomed(shots[0], 1 + 0.04 * n, n) for n in range(3)]
     first, target, last = (cropped(planes, 10, 30, *size) for planes in shots)
     references, lam, costs = [Reference(first), Reference(last)], lambda_of(quality), []
-    guess = midway(search(last, references[:1], lam, network=network)[0], 1, 2)
+    guess = midway(search(last, references[:1], lam, coding=network._replace(depth=1))[0], 1, 2)
     for laws in (None, network):
-        fields = search(target, references, lam, guess, network=laws)
+        fields = search(target, references, lam, guess, coding=laws)
         off = pixel_shuffle(predict(references, fields)[:, :4] - target[:, :4], 2)
-        bits = coded_bits(network, fields, guess)
+        bits = coded_bits(network, references, fields, guess)
         costs.append(bits + float(off.square().sum()) * displacement.LUMA**2 / lam)
     assert costs[1] < 0.985 * costs[0]
 
 
 def test_what_the_network_is_sure_of_is_taken(shot):
     """A law without a row leaves no choice: what is settled is what will be decoded."""
-    model, weights = network_of(ROWS, COLUMNS)
-    sure = dict(weights)
-    sure["flow.out.bias"] = weights["flow.out.bias"].clone()
+    coding = network_of(ROWS, COLUMNS, 0)
+    sure = dict(coding.weights)
+    sure["flow.out.bias"] = coding.weights["flow.out.bias"].clone()
     sure["flow.out.bias"][2:] = -BOUND
-    sure["flow.out.weight"] = torch.zeros_like(weights["flow.out.weight"])
+    sure["flow.out.weight"] = torch.zeros_like(coding.weights["flow.out.weight"])
     sure["flow.out.bias"][:2] = 64.0 * 3
     references = [Reference(cropped(shot, 42, 104))]
-    (field,) = search(cropped(shot, 40, 100), references, 1e-9, network=(model, sure))
-    assert coded_bits((model, sure), [field], None) == 0 and bool((field >= 3).all())
+    (field,) = search(cropped(shot, 40, 100), references, 1e-9, coding=coding._replace(weights=sure))
+    assert coded_bits(coding._replace(weights=sure), references, [field], None) == 0 and bool((field >= 3).all())
 
 
 @pytest.mark.parametrize("number", [1, 2])

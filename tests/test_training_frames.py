@@ -17,7 +17,6 @@ from nvcodec.encode.networks.mc import PRIOR
 from nvcodec.encode.symbols import Writer
 from nvcodec.errors import FeatureError
 from nvcodec.media.source import open_source
-from nvcodec.models.base import FIELDS
 from nvcodec.models.integer import EXACT, SMOOTH
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference, predict
@@ -88,8 +87,7 @@ def picture_of(trainer, task, code, arithmetic=EXACT):
     """What a coder makes of a frame."""
     prediction = None
     if task.references:
-        names = FIELDS[: len(task.references)]
-        fields = MODEL.displacements(trainer.weights, names, code, arithmetic, guess=task.guess)
+        fields = MODEL.displacements(trainer.weights, task.references, task.depth, QUALITY, code, guess=task.guess)
         prediction = predict(task.references, fields)
     tuning = MODEL.tuning(trainer.weights, prediction is None, QUALITY)
     return MODEL.picture(trainer.weights, tuning, prediction, code, arithmetic)
@@ -237,13 +235,13 @@ def test_displacements_are_those_of_the_search(trainer, shots, monkeypatch):
 
     def searched(field):
         monkeypatch.setattr(training, "search", lambda *how: asked.append(how) or [field])
-        (latents,) = trainer.fit([Task(target, refs, guess, starts)], QUALITY, HOW, nothing)
+        (latents,) = trainer.fit([Task(target, refs, guess, starts, 1)], QUALITY, HOW, nothing)
         assert torch.equal(latents.fields[0], field)
-        return coded(trainer, Task(target, refs, guess), latents)
+        return coded(trainer, Task(target, refs, guess, depth=1), latents)
 
     right, wrong = searched(truth), searched(-truth)
     assert asked[0][0] is target and asked[0][1] is refs and asked[0][2:5] == (HOW.lam, guess, starts)
-    assert asked[0][5] == (trainer.model, trainer.weights)
+    assert asked[0][5] == (trainer.model, trainer.weights, 1, QUALITY)
     assert sum(a / HOW.lam + b for a, b in [right]) < 0.9 * sum(a / HOW.lam + b for a, b in [wrong])
 
 
@@ -252,7 +250,7 @@ def test_a_guess_is_rated(trainer, pictures):
     field = 60.0 * torch.ones(1, 2, 3, 4)
     reference = Reference(pictures[0])
     bits = [
-        float(trainer._moving(Task(pictures[1], [reference], guess), [field]))
+        float(trainer._moving(Task(pictures[1], [reference], guess, depth=1), QUALITY, [field]))
         for guess in (8 * field, None, -16 * field)
     ]
     assert bits[0] < bits[1] < bits[2]

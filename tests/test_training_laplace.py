@@ -5,27 +5,28 @@ import pytest
 import torch
 
 from nvcodec.entropy import laplace
-from nvcodec.training.laplace import FINEST_LOG2, MOST_LOG2, bits
+from nvcodec.training.laplace import FINEST_LOG2, MOST_LOG2, bits, heavy_bits
 
 
-def table(scale, phase):
+def table(row):
     """(values, code lengths) of the window of a row, less the escapes."""
-    reach = int(laplace.reach(scale * laplace.PHASES + phase))
+    reach = int(laplace.reach(row))
     r = np.arange(-reach, reach + 2)
-    return r, laplace.bits(scale * laplace.PHASES + phase, r)
+    return r, laplace.bits(row, r)
 
 
-def computed(r, phase, log2_scale):
+def computed(law, r, phase, log2_scale):
     values = torch.from_numpy(r.astype(np.float32))
-    return bits(values, torch.tensor(phase / laplace.PHASES), torch.tensor(log2_scale)).double().numpy()
+    return law(values, torch.tensor(phase / laplace.PHASES), torch.tensor(log2_scale)).double().numpy()
 
 
+@pytest.mark.parametrize("law, first", [(bits, 0), (heavy_bits, laplace.HEAVY)])
 @pytest.mark.parametrize("scale", range(laplace.SCALES))
-def test_bits_are_those_of_the_tables(scale):
+def test_bits_are_those_of_the_tables(scale, law, first):
     """At the points of the tables: each value, and the mean over what the law gives."""
     for phase in range(laplace.PHASES):
-        r, coded = table(scale, phase)
-        found = computed(r, phase, (scale - 18) / 4)
+        r, coded = table(first + scale * laplace.PHASES + phase)
+        found = computed(law, r, phase, (scale - 18) / 4)
         weight = 2.0**-coded
         assert abs((weight * (found - coded)).sum()) < 0.02 * (weight * coded).sum() + 0.002
         likely = coded < 8  # the nearest value of a wide row has what the others' roundings leave

@@ -7,56 +7,35 @@
     python tools/train_prior.py CLIPS ... --checkpoint last.npz --from finer.npz --laws   what symbols cost, at last
     python tools/train_prior.py --checkpoint last.npz --export                      into the package
 
+The network of displacements is trained by tools/train_flow.py, after the others.
+
 Interrupted (Ctrl-C, or SIGTERM) it writes a checkpoint and ends. docs/priors.md has more.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import re
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 import cv2
 import torch
 
-from nvcodec.decode.device import DEVICES, choose_device
-from nvcodec.encode.networks import mc as network
-from nvcodec.errors import NvcodecError, SourceError, UsageError
-from nvcodec.models import priors
-from nvcodec.models.mc import McConfig
-from nvcodec.training import analysis
-from nvcodec.training.excerpts import Clip, Excerpts, batches, load_clip
-from nvcodec.training.prior import Prior, export, restore
-from nvcodec.training.prior_fit import PriorTrainer, load_prior
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvcodec" / "excerpts"
-
-
-def sources(paths: Iterable[Path]) -> list[Path]:
-    """The files given, and all files below the folders given."""
-    out = []
-    for path in paths:
-        out += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return out
-
-
-def load_clips(paths: Iterable[Path], cache: Path, longest: int, most: int) -> list[Clip]:
-    """All that can be read; a line for each that cannot."""
-    out = []
-    for path in sources(paths):
-        try:
-            out.append(load_clip(path, cache, longest, most))
-        except SourceError as error:
-            click.echo(f"left out: {error}")
-    return out
+from nvcodec.decode.device import DEVICES, choose_device  # noqa: E402
+from nvcodec.encode.networks import mc as network  # noqa: E402
+from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
+from nvcodec.models.mc import McConfig  # noqa: E402
+from nvcodec.training.excerpts import Excerpts, batches  # noqa: E402
+from nvcodec.training.prior import Prior, restore  # noqa: E402
+from nvcodec.training.prior_fit import PriorTrainer, load_prior  # noqa: E402
+from tools.prior_runs import CACHE, Interrupt, load_clips, release  # noqa: E402
 
 
 def first_prior(checkpoint: Path | None, from_package: bool, seed: int) -> Prior:
@@ -64,18 +43,6 @@ def first_prior(checkpoint: Path | None, from_package: bool, seed: int) -> Prior
     if checkpoint is not None:
         return load_prior(checkpoint)
     return restore(network.PRIOR, McConfig()) if from_package else Prior(McConfig(), seed)
-
-
-class Interrupt:
-    """Set by the signals that end a program, so that a step is never cut in two."""
-
-    def __init__(self) -> None:
-        self.set = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._catch)
-
-    def _catch(self, number: int, frame: FrameType | None) -> None:
-        self.set = True
 
 
 def train(
@@ -115,22 +82,7 @@ def line(trainer: PriorTrainer, progress: float) -> str:
         if f"{kind} mse" in seen:
             psnr = -10 * math.log10(max(seen[f"{kind} mse"], 1e-12))
             parts.append(f"{kind} {psnr:.2f} dB {seen[f'{kind} bpp']:.4f} bpp ({seen[f'{kind} cost']:.4f})")
-    if "moving" in seen:
-        parts.append(f"moving {seen['moving']:.4f} bpp")
     return "  ".join(parts)
-
-
-def release(prior: Prior) -> None:
-    """Write the prior into the package and make encoders take it."""
-    name = export(prior, priors.PATHS[0], analysis.FOLDER).hex()
-    path = Path(network.__file__)
-    text, found = re.subn(r'(?m)^(PRIOR = bytes\.fromhex\(")\w{16}("\))$', rf"\g<1>{name}\2", path.read_text("utf-8"))
-    if found != 1:
-        raise UsageError(f"{path} names no prior")
-    path.write_text(text, "utf-8")
-    values = " ".join(map(str, prior.config.values))
-    size = (priors.PATHS[0] / f"{name}.bin").stat().st_size
-    click.echo(f"section 12.5 of bitstream_spec.md needs this row:\n| `{name}` | mc | {values} | {size} |")
 
 
 @click.command(help=__doc__, context_settings={"max_content_width": 120})
@@ -148,7 +100,7 @@ def release(prior: Prior) -> None:
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
 @click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
 @click.option("--laws", is_flag=True, help="Only the layers of laws, on exact symbols: the last part of a training.")
-@click.option("--only", type=click.Choice(("intra", "inter")), help="Only the networks of intra frames, or all others.")
+@click.option("--only", type=click.Choice(("intra", "inter")), help="Only the networks of intra frames, or of others.")
 @click.option("--every", default=200, show_default=True, type=click.IntRange(1), help="Steps between checkpoints.")
 @click.option("--longest", default=960, show_default=True, help="Larger clips are scaled down to this side.")
 @click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")

@@ -101,7 +101,7 @@ def coded(
             prediction = None
             if not header.intra:
                 used = [Reference(to_picture(shown[r], info, device)) for r in place.references]
-                prediction = code_prediction(model, weights, place, used, motions, writers[-1])
+                prediction = code_prediction(model, weights, place, used, index, motions, writers[-1])
             picture = model.picture(weights, tuning, prediction, writers[-1], levels=levels)
             shown[place.frame] = to_planes(picture, info)
         held = [[writers[number] for number in numbers] for numbers in parts(order, split)]

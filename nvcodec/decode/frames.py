@@ -20,7 +20,7 @@ from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.decode.state import State
 from nvcodec.decode.symbols import Reader
 from nvcodec.errors import MalformedError
-from nvcodec.models.base import FIELDS, Coder, FrameModel, Weights
+from nvcodec.models.base import Coder, FrameModel, Weights
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
 from nvcodec.models.motion import Reference, followed, midway, predict
 from nvcodec.threads import threads_of_torch
@@ -116,12 +116,13 @@ class _Group:
             place, coded = self._order[number], self._section.frames[number]
             if not place.references and not coded.intra:
                 raise MalformedError(f"{self._name}: a frame without references is not intra")
-            tuning = self._model.tuning(self._weights, coded.intra, self._section.quality_of(number, place.depth))
+            quality = self._section.quality_of(number, place.depth)
+            tuning = self._model.tuning(self._weights, coded.intra, quality)
             levels = tuple(compress(self._model.levels(coded.intra), coded.levels))
             prediction = None
             if not coded.intra:
                 used = [references[frame] for frame in place.references]
-                prediction = code_prediction(self._model, self._weights, place, used, self._motions, code)
+                prediction = code_prediction(self._model, self._weights, place, used, quality, self._motions, code)
             picture = self._model.picture(self._weights, tuning, prediction, code, levels=levels)
             self._shown[place.frame] = to_planes(picture, self._info)
 
@@ -182,14 +183,15 @@ def code_prediction(
     weights: Weights,
     place: Place,
     references: Sequence[Reference],
+    quality: int,
     motions: Motions,
     code: Coder,
 ) -> Tensor:
     """The prediction (1, 12, h, w) of a frame that has references: the passes of its displacements, and what they move.
 
-    The encoder runs the same with its own coder.
+    quality: of the frame. The encoder runs the same with its own coder.
     """
-    fields = model.displacements(weights, FIELDS[: len(references)], code, guess=motions.guess(place))
+    fields = model.displacements(weights, references, place.depth, quality, code, guess=motions.guess(place))
     motions.add(place, fields)
     return predict(references, fields)
 

@@ -152,6 +152,7 @@ class FrameGroupEncoder:
                     [references[r] for r in p.references],
                     motions.guess(p),
                     [flows.between(p.frame, r) for r in p.references],
+                    p.depth,
                 )
                 for p in together
             ]
@@ -212,7 +213,7 @@ class FrameGroupEncoder:
         tuning = self.model.tuning(self.weights, intra, quality)
         prediction = None
         if not intra:
-            prediction = code_prediction(self.model, self.weights, place, task.references, motions, symbols)
+            prediction = code_prediction(self.model, self.weights, place, task.references, quality, motions, symbols)
         picture = self.model.picture(self.weights, tuning, prediction, symbols, levels=levels)
         header = CodedFrame(intra, tuple(level in levels for level in network.levels))
         return _CodedFrame(header, symbols, to_planes(picture, self.info))

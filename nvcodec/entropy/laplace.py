@@ -1,16 +1,22 @@
-"""Probability tables of integers under a Laplace law with a fractional location, from two small indices.
+"""Probability tables of integers under laws with a fractional location, from two small indices and a kind.
+
+Rows 0..383 are Laplace laws; rows HEAVY on are the same with heavy tails, for what is mostly foreseen well and now and
+then not at all.
 
     s  scale index   0..47   b = 2 ** ((s - 18) / 4) symbols, 0.044 to 152: density exp(-|x| / b) / (2 b)
     f  phase         0..7    the law is centred on f / 8
 
 A symbol r is an integer value minus the floor of its location, so that one table serves all locations of equal phase.
-The row of (s, f) is s * 8 + f. Its window is r in -K..K + 1, with an escape below and one above; r goes to
+The row of (s, f) is s * 8 + f, and HEAVY more of the law with heavy tails. Its window is r in -K..K + 1, with an escape
+below and one above; r goes to
 
     symbol = clamp(r, -(K + 1), K + 2) + K + 1        0..A - 1, A = 2K + 4; 0 and A - 1 are the escapes
 
 Exact construction (all divisions floor, all integers; q is exp(-1 / (8 b)) in 32 bit fixed point, frozen below):
 
-    e[0] = 2 ** 31     e[d + 1] = e[d] * q div 2 ** 32           mass, of 2 ** 32, beyond d eighths from the location
+    l[0] = 2 ** 31     l[d + 1] = l[d] * q div 2 ** 32           mass, of 2 ** 32, beyond d eighths from the location
+    e = l              of a Laplace law; of one with heavy tails, with l' that of s' = min(s + 17, 47):
+    e = l - l div 2 ** 8 + l' div 2 ** 8                         1 / 256 of the mass has 19 times the scale
     K = the smallest in 1..63 with e[8K + 4] + e[8K + 12] < 2 ** 20, else 63      (the escapes of f = 0: under 2 ** -12)
     D = 8r + 4 - f                                               the boundary above r, in eighths from the location
     B[r] = 2 ** 32 - e[D]  if D >= 0, else  e[-D]                mass below it;  r in -(K + 1)..K + 1
@@ -35,7 +41,10 @@ from numpy.typing import ArrayLike, NDArray
 TOTAL = 1 << 16
 SCALES = 48  # number of scale indices
 PHASES = 8  # number of phases
-ROWS = SCALES * PHASES
+HEAVY = SCALES * PHASES  # the first row with heavy tails
+ROWS = 2 * HEAVY
+TAIL_SHARE = 8  # -log2 of the mass that a heavy tail has
+TAIL_SCALES = 17  # scale indices by which it is wider
 MAX_REACH = 63  # the largest K
 WIDTH = 2 * MAX_REACH + 4  # symbols of the widest row
 
@@ -75,7 +84,7 @@ def packed() -> Packed:
     tails = _tails()
     rare = tails[:, 8 + 4 : 8 * MAX_REACH + 4 : 8] + tails[:, 8 + 12 : 8 * MAX_REACH + 12 : 8] < 1 << 20  # K in 1..62
     reach = np.where(rare.any(axis=1), 1 + rare.argmax(axis=1), MAX_REACH)
-    grid = np.zeros((SCALES, PHASES, WIDTH), dtype=np.int64)
+    grid = np.zeros((len(tails), PHASES, WIDTH), dtype=np.int64)
     phase = np.arange(PHASES)
     for scale, k in enumerate(reach.tolist()):
         size = 2 * k + 4
@@ -96,18 +105,19 @@ def packed() -> Packed:
 
 
 def _tails() -> IntArray:
-    """e[d] of every scale index, (SCALES, 8 * MAX_REACH + 13)."""
+    """e[d] of every scale index, (2 * SCALES, 8 * MAX_REACH + 13): of Laplace laws, then of those with heavy tails."""
     q = np.array(_DECAY, dtype=np.int64)
-    out = np.empty((SCALES, 8 * MAX_REACH + 13), dtype=np.int64)
-    out[:, 0] = 1 << 31
-    for d in range(out.shape[1] - 1):
-        out[:, d + 1] = out[:, d] * q >> 32
-    return out
+    light = np.empty((SCALES, 8 * MAX_REACH + 13), dtype=np.int64)
+    light[:, 0] = 1 << 31
+    for d in range(light.shape[1] - 1):
+        light[:, d + 1] = light[:, d] * q >> 32
+    wide = light[np.minimum(np.arange(SCALES) + TAIL_SCALES, SCALES - 1)]
+    return np.concatenate((light, light - (light >> TAIL_SHARE) + (wide >> TAIL_SHARE)))
 
 
 @lru_cache(maxsize=ROWS)
 def cdf(row: int) -> NDArray[np.int32]:
-    """Cumulative table of a row in 0..383, (A + 1,) int32, from 0 to 65536, strictly increasing."""
+    """Cumulative table of a row, (A + 1,) int32, from 0 to 65536, strictly increasing."""
     size = 2 * int(packed().reach[row]) + 4
     out = np.append(packed().starts[row, :size], TOTAL).astype(np.int32)
     out.setflags(write=False)

@@ -32,7 +32,8 @@ def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | Non
     coding; a value is its floor plus a symbol r.
 
     location, scale: (1, C, h, w) float32 integers. step: what a value is multiplied with, in activation units; without
-    one, the location is in 1/64 of a value. Rows are those of `entropy.laplace`, SKIPPED where the scale is so small
+    one, as displacements are, the location is in 1/64 of a value and laws have heavy tails. Rows are those of
+    `entropy.laplace`, SKIPPED where the scale is so small
     that nothing is coded: the value is its floor, which is L / 8 rounded half up. With L the location in eighths of a
     value and s the index of the scale:
 
@@ -50,6 +51,7 @@ def _laws(location: Floats, scale: Floats, cells: Flags, step: int, log: int) ->
     """`pass_laws` of fields (C, h, w). step, log: as `_step` gives them."""
     size = len(location) * int(cells.sum())
     floors, rows = np.empty(size, np.int64), np.empty(size, np.int64)
+    first = 0 if step else laplace.HEAVY
     i = 0
     for c in range(location.shape[0]):
         for y in range(location.shape[1]):
@@ -59,7 +61,7 @@ def _laws(location: Floats, scale: Floats, cells: Flags, step: int, log: int) ->
                     eighths = (16 * where + step) // (2 * step) if step else (where + 4) >> 3
                     index = min((4 * int(scale[c, y, x]) - 4 * log + 18 * 256 + 128) >> 8, laplace.SCALES - 1)
                     if index >= 0:
-                        floors[i], rows[i] = eighths >> 3, index * laplace.PHASES + (eighths & 7)
+                        floors[i], rows[i] = eighths >> 3, first + index * laplace.PHASES + (eighths & 7)
                     else:
                         floors[i], rows[i] = (eighths + 4) >> 3, SKIPPED
                     i += 1

@@ -60,7 +60,7 @@ class Encoder:
         self._escapes = BitWriter()
 
     def put(self, rows: AnyInts, values: AnyInts) -> None:
-        """A pass: values (n,), each under its row of (n,). Rows are 0..383, |values| at most MAX_MAGNITUDE, n >= 0."""
+        """A pass: values (n,), each under its row of (n,). |values| are at most MAX_MAGNITUDE, n >= 0."""
         assert rows.shape == values.shape and rows.ndim == 1
         if not len(rows):
             return
@@ -109,7 +109,7 @@ class Decoder:
         return len(self._states)
 
     def take(self, rows: AnyInts) -> IntArray:
-        """Values (n,) of the next pass, each under its row, 0..383, of (n,); MalformedError where the data ends early.
+        """Values (n,) of the next pass, each under its row of (n,); MalformedError where the data ends early.
 
         No |value| is over MAX_MAGNITUDE. Damage may come out as other values: nothing is certain before `finish`.
         """

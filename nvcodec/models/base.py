@@ -117,10 +117,17 @@ class FrameModel(Protocol):
         """A picture, not clamped, from its prediction, None for none. levels: those whose latents are coded."""
 
     def displacements(
-        self, weights: Weights, names: Sequence[str], code: Coder, *, guess: Tensor | None = None
+        self,
+        weights: Weights,
+        references: Sequence[Any],
+        depth: int,
+        quality: int,
+        code: Coder,
+        *,
+        guess: Tensor | None = None,
     ) -> list[Tensor]:
-        """A field of displacements for each name, (1, 2, rows, columns), x and y in quarter samples. guess: of the
-        first, in eighths of a quarter sample."""
+        """A field of displacements to each reference (`models.motion.Reference`), (1, 2, rows, columns), x and y in
+        quarter samples. depth, quality: of the frame. guess: of the first, in eighths of a quarter sample."""
 
 
 Factory = Callable[[tuple[int, ...], int, int], Backbone]

@@ -23,6 +23,7 @@ def field_law(
     cells: Flags,
     guess: Floats,
     guessed: bool,
+    told: Floats,
     stride: int,
     unit: int,
     near: Floats,
@@ -34,8 +35,8 @@ def field_law(
 ) -> tuple[Floats, Floats]:
     """Location and scale, (2, h, w), at `cells` of a lattice, 0 elsewhere; arguments as of `mc.Mc`.
 
-    part, guess: (2, h, w); known, cells: (h, w). unit: FLOW_UNIT. near, mid, out: weights (inputs, outputs), those of a
-    kernel in the order of channel, row, column.
+    part, guess: (2, h, w); known, cells: (h, w); told: hints (HINTS, h, w). unit: FLOW_UNIT. near, mid, out:
+    weights (inputs, outputs), those of a kernel in the order of channel, row, column.
     """
     _, rows, columns = part.shape
     channels, width = 9, len(near_bias)
@@ -89,6 +90,12 @@ def field_law(
                 weights = mid[k]
                 for o in range(width):
                     second[o] += value * weights[o]
+            for n in range(told.shape[0]):
+                value = told[n, i, j] * whole
+                if value:
+                    weights = mid[width + n]
+                    for o in range(width):
+                        second[o] += value * weights[o]
             for k in range(width):
                 value = np.floor(second[k] + half)
                 value = min(max(value, np.floor((value + two) * quarter), least), most) * whole

@@ -24,11 +24,12 @@ from torch import Tensor
 
 from nvcodec import limits
 from nvcodec.errors import LimitError
-from nvcodec.models.base import LATENT, Coder, TensorSpec, Weights, register_frames, require
+from nvcodec.models.base import FIELDS, LATENT, Coder, TensorSpec, Weights, register_frames, require
 from nvcodec.models.fields import field_law
+from nvcodec.models.hints import HINTS, hints
 from nvcodec.models.integer import EXACT, UNIT, Arithmetic, check_sums, sums
 from nvcodec.models.latents import LATENT_BOUND, LatentNetwork, Layer, Tuning
-from nvcodec.models.motion import CELL
+from nvcodec.models.motion import CELL, Reference
 
 QUALITIES = 96  # indices
 FLOW_BOUND = 4095  # of a displacement in quarter samples
@@ -82,7 +83,7 @@ class McConfig:
 
 
 def _flow_network(c: McConfig) -> dict[str, Layer]:
-    return {"near": Layer(c.flow, 9, 5), "mid": Layer(c.flow, c.flow, 1), "out": Layer(4, c.flow, 1)}
+    return {"near": Layer(c.flow, 9, 5), "mid": Layer(c.flow, c.flow + HINTS, 1), "out": Layer(4, c.flow, 1)}
 
 
 class Mc:
@@ -158,38 +159,51 @@ class Mc:
     def displacements(
         self,
         weights: Weights,
-        names: Sequence[str],
+        references: Sequence[Reference],
+        depth: int,
+        quality: int,
         code: Coder,
-        arithmetic: Arithmetic = EXACT,
-        count: int = 1,
         guess: Tensor | None = None,
     ) -> list[Tensor]:
-        """A field of displacements for each name, (N, 2, rows, columns), x and y in quarter samples, |d| <= FLOW_BOUND.
+        """A field of displacements to each of one or two references, (1, 2, rows, columns), x and y in quarter samples,
+        |d| <= FLOW_BOUND.
 
-        guess: of the first, in eighths of a quarter sample (see `motion.midway`). The second one is coded knowing the
-        first: what moved here from there moves on to the other side.
+        depth, quality: of the frame, as the laws know them. guess: of the first, in eighths of a quarter sample (see
+        `motion.midway`). The second one is coded knowing the first: what moved here from there moves on to the other
+        side.
         """
         found: list[Tensor] = []
-        for name in names:
+        for number, name in enumerate(FIELDS[: len(references)]):
             guess = -8 * found[0] if found else guess
-            found.append(self._field(weights, name, guess, code, arithmetic, count))
+            through = found[0] if found else self._through(guess, weights)
+            seen = hints(references, through, depth, quality, number)
+            found.append(self.field(weights, name, guess, seen, code))
         return found
 
-    def _field(
-        self, weights: Weights, name: str, guess: Tensor | None, code: Coder, a: Arithmetic, count: int
+    def _through(self, guess: Tensor | None, weights: Weights) -> Tensor:
+        """A guess in whole quarter samples, rounded half up; 0 without one."""
+        if guess is None:
+            device = weights[f"{FLOW}.near.weight"].device
+            return torch.zeros(1, 2, self.rows, self.columns, device=device)
+        return torch.floor((guess + 4) * (1 / 8))
+
+    def field(
+        self, weights: Weights, name: str, guess: Tensor | None, seen: Tensor, code: Coder, a: Arithmetic = EXACT
     ) -> Tensor:
-        device = weights[f"{FLOW}.near.weight"].device
-        field = torch.zeros(count, 2, self.rows, self.columns, device=device)
-        by_cells = a.exact and count == 1 and device.type == "cpu"
+        """One field, from its guess and its hints (1, HINTS, rows, columns)."""
+        device = seen.device
+        field = torch.zeros(1, 2, self.rows, self.columns, device=device)
+        by_cells = a.exact and device.type == "cpu"
         layers = _arrays_of_flow(weights) if by_cells else []
         for stride in LATTICE:
             part = field[:, :, ::stride, ::stride]
             guessed = None if guess is None else guess[:, :, ::stride, ::stride]
+            told = seen[:, :, ::stride, ::stride]
             for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], device):
                 if by_cells:
-                    location, scale = self._law_of_cells(layers, part, known, cells, guessed, stride)
+                    location, scale = self._law_of_cells(layers, part, known, cells, guessed, told, stride)
                 else:
-                    location, scale = self._field_law(weights, part, known, guessed, stride, a)
+                    location, scale = self._field_law(weights, part, known, guessed, told, stride, a)
                 values = code(name, stride, cells, location, scale, None).clamp(-FLOW_BOUND, FLOW_BOUND)
                 part = torch.where(cells, values, part)
             whole = torch.zeros_like(field)
@@ -204,18 +218,29 @@ class Mc:
         known: Tensor,
         cells: Tensor,
         guess: Tensor | None,
+        told: Tensor,
         stride: int,
     ) -> tuple[Tensor, Tensor]:
         """`_field_law` at `cells`, exact, on the CPU. layers: `_arrays_of_flow`."""
         field = part[0].contiguous().numpy()
         other = field if guess is None else guess[0].contiguous().numpy()
-        law = field_law(field, known.numpy(), cells.numpy(), other, guess is not None, stride, FLOW_UNIT, *layers)
+        where = known.numpy(), cells.numpy()
+        hinted = told[0].contiguous().numpy()
+        law = field_law(field, *where, other, guess is not None, hinted, stride, FLOW_UNIT, *layers)
         return torch.from_numpy(law[0])[None], torch.from_numpy(law[1])[None]
 
     def _field_law(
-        self, weights: Weights, part: Tensor, known: Tensor, guess: Tensor | None, stride: int, a: Arithmetic
+        self,
+        weights: Weights,
+        part: Tensor,
+        known: Tensor,
+        guess: Tensor | None,
+        told: Tensor,
+        stride: int,
+        a: Arithmetic,
     ) -> tuple[Tensor, Tensor]:
-        """Location, in 1 / FLOW_UNIT quarter samples, and scale of every cell of a lattice, from the known ones."""
+        """Location, in 1 / FLOW_UNIT quarter samples, and scale of every cell of a lattice, from the known ones and
+        from what it is told."""
         mask = known.to(part.dtype).view(1, 1, *known.shape)
         around = _around(part.device)
         count = sums(mask, around, padding=1)
@@ -242,7 +267,8 @@ class Mc:
         def layer(name: str, x: Tensor, leak: bool = True) -> Tensor:
             return a.convolve(x, weights[f"{FLOW}.{name}.weight"], weights[f"{FLOW}.{name}.bias"], leak=leak)
 
-        offset, scale = layer("out", layer("mid", layer("near", x)), leak=False).chunk(2, 1)
+        x = torch.cat((layer("near", x), told), 1)
+        offset, scale = layer("out", layer("mid", x), leak=False).chunk(2, 1)
         return base * (FLOW_UNIT // 8) + offset, scale
 
 

@@ -110,6 +110,11 @@ class Reference:
         return functional.pixel_shuffle(self.picture[:, :4], 2), self.picture[:, 4:].contiguous()
 
     @cached_property
+    def half(self) -> Tensor:
+        """Luma at half size, (N, h, w): sums of four samples."""
+        return self.picture[:, :4].sum(1)
+
+    @cached_property
     def luma(self) -> Quarters:
         """Luma at quarter samples."""
         return Quarters.of(self.planes[0], 2 * CELL)

@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nvcodec.models.base import Weights
-from nvcodec.models.mc import FLOW_BOUND, Mc
+from nvcodec.models.mc import FLOW_BOUND
 from nvcodec.models.motion import CELL, QUARTERS, Reference
 from nvcodec.training.cell_errors import cell_errors
-from nvcodec.training.settling import LOGS, Prices, settle
+from nvcodec.training.settling import LOGS, Coding, Prices, settle
 from nvcodec.training.windows import windows
 
 PAIR, MEAN, GUESS = 2.0, 4.0, 4.0  # bits of a doubled difference
@@ -47,14 +46,14 @@ def search(
     lam: float,
     guess: Tensor | None = None,
     starts: Sequence[Tensor] | None = None,
-    network: tuple[Mc, Weights] | None = None,
+    coding: Coding | None = None,
 ) -> list[Tensor]:
     """Displacements (1, 2, rows, columns) in whole quarter samples that bring each reference to `target`, a picture
     (1, 6, h, w) as in models.mc.
 
     lam: lambda, mean squared error per bit and pixel. guess: of the first field, in eighths, as the model codes it.
-    starts: fields (2, rows, columns) to begin from, of each reference, in place of optical flow from it. network: that
-    will code them, to settle them under its laws.
+    starts: fields (2, rows, columns) to begin from, of each reference, in place of optical flow from it. coding: how
+    they will be coded, to settle them under its laws.
     """
     at = _Search(target, references, lam)
     near = None if guess is None else torch.round(guess[0] / 8)
@@ -63,8 +62,8 @@ def search(
     fields = [at.improve(number, start, None if number else near) for number, start in enumerate(starts)]
     if len(fields) == 2:
         fields = at.improve_both(fields, near)
-    if network is not None and target.device.type == "cpu":
-        fields = at.settle(fields, near, guess, *network)
+    if coding is not None and target.device.type == "cpu":
+        fields = at.settle(fields, near, guess, coding)
     return [field[None].clamp(-FLOW_BOUND, FLOW_BOUND) for field in fields]
 
 
@@ -117,9 +116,7 @@ class _Search:
                 fields = _chosen(costs, [ones, twos], fields, turn)
         return fields
 
-    def settle(
-        self, fields: list[Tensor], near: Tensor | None, guess: Tensor | None, model: Mc, weights: Weights
-    ) -> list[Tensor]:
+    def settle(self, fields: list[Tensor], near: Tensor | None, guess: Tensor | None, coding: Coding) -> list[Tensor]:
         """Better fields, under the laws of a network. On the CPU. near: the guess, in quarters."""
         whole = torch.stack(fields).to(torch.int64).numpy()
         planes = [reference.luma for reference in self._references]
@@ -128,7 +125,7 @@ class _Search:
         w = windows(target, phases[0], phases[-1], planes[0].margin, whole)
         expected = np.zeros(whole.shape[1:], np.float32) if near is None else near.numpy()
         prices = Prices(PAIR, MEAN, GUESS, expected, near is not None, LOGS)
-        settle(model, weights, w, prices, guess, LUMA**2 / self._lam, WINDOW * SATURATION)
+        settle(coding, self._references, w, prices, guess, LUMA**2 / self._lam, WINDOW * SATURATION)
         return list(torch.from_numpy(w.fields).to(torch.float32))
 
     def _errors(self, fields: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:

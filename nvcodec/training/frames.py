@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 
 from nvcodec.models.base import FIELDS, Weights
-from nvcodec.models.integer import EXACT, SMOOTH, UNIT
+from nvcodec.models.integer import SMOOTH, UNIT
 from nvcodec.models.latents import LATENT_BOUND, LatentNetwork, Tuning
 from nvcodec.models.mc import FLOW_UNIT, Mc
 from nvcodec.models.motion import Reference, predict
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.displacement import search
-from nvcodec.training.laplace import bits
+from nvcodec.training.laplace import bits, heavy_bits
+from nvcodec.training.settling import Coding
 
 QUALITIES_PER_OCTAVE = 16  # indices that double all steps
 FINEST_LAMBDA = 2.0**-15  # of quality 0: what the prior was trained for
@@ -65,12 +66,14 @@ class FrameSettings:
 @dataclass(frozen=True, eq=False)
 class Task:
     """A frame to fit. target: its picture (1, 6, h, w); references: none, one or two; guess: of its first field, in
-    eighths of a quarter sample, as the model codes it; starts: fields (2, rows, columns) to begin the search from."""
+    eighths of a quarter sample, as the model codes it; starts: fields (2, rows, columns) to begin the search from;
+    depth: in the hierarchy."""
 
     target: Tensor
     references: Sequence[Reference] = ()
     guess: Tensor | None = None
     starts: Sequence[Tensor] | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +137,11 @@ class FrameTrainer:
     def _start(self, tasks: Sequence[Task], quality: int, lam: float) -> _Work:
         """What search and the analysis network say."""
         target = torch.cat([task.target for task in tasks])
-        fields = self._searched(tasks, lam)
+        fields = self._searched(tasks, quality, lam)
         prediction, moving = None, torch.zeros(len(tasks), device=target.device)
         if tasks[0].references:
             prediction = torch.cat([predict(t.references, f) for t, f in zip(tasks, fields, strict=True)])
-            moving = torch.cat([self._moving(t, f) for t, f in zip(tasks, fields, strict=True)])
+            moving = torch.cat([self._moving(t, quality, f) for t, f in zip(tasks, fields, strict=True)])
         octaves = torch.full((len(tasks),), quality / QUALITIES_PER_OCTAVE, device=target.device)
         found = self.analysis(target, prediction, octaves)
         tuning = self.model.tuning(self.weights, prediction is None, quality)
@@ -146,14 +149,14 @@ class FrameTrainer:
         values = {level: found[level] / step for level, step in zip(levels, tuning.steps, strict=True)}
         return _Work(target, prediction, tuning, values, fields, moving)
 
-    def _searched(self, tasks: Sequence[Task], lam: float) -> list[tuple[Tensor, ...]]:
+    def _searched(self, tasks: Sequence[Task], quality: int, lam: float) -> list[tuple[Tensor, ...]]:
         """The displacements of each frame. On the CPU frames are searched for side by side."""
 
         def found(task: Task) -> tuple[Tensor, ...]:
             if not task.references:
                 return ()
-            network = self.model, self.weights
-            return tuple(search(task.target, task.references, lam, task.guess, task.starts, network))
+            coding = Coding(self.model, self.weights, task.depth, quality)
+            return tuple(search(task.target, task.references, lam, task.guess, task.starts, coding))
 
         threads = min(torch.get_num_threads(), len(tasks))
         if threads == 1 or tasks[0].target.device.type != "cpu":
@@ -163,11 +166,10 @@ class FrameTrainer:
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(found, tasks))
 
-    def _moving(self, task: Task, fields: Sequence[Tensor]) -> Tensor:
+    def _moving(self, task: Task, quality: int, fields: Sequence[Tensor]) -> Tensor:
         """Bits of the fields of a frame, (1,)."""
-        named = dict(zip(FIELDS, fields, strict=False))
-        meter = RateMeter(named)
-        self.model.displacements(self.weights, tuple(named), meter.code, EXACT, guess=task.guess)
+        meter = RateMeter(dict(zip(FIELDS, fields, strict=False)))
+        self.model.displacements(self.weights, task.references, task.depth, quality, meter.code, guess=task.guess)
         return meter.total
 
     def _shrink(self, work: _Work, lam: float) -> Tensor:
@@ -270,7 +272,8 @@ class RateMeter:
             expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
         sure = log2_scale.detach() < SURE_LOG2
         values = torch.where(sure, torch.round(expected.detach()), values)
-        self.total = self.total + (bits(values, expected, log2_scale) * (mask * ~sure)).sum((1, 2, 3))
+        cost = (heavy_bits if step is None else bits)(values, expected, log2_scale)
+        self.total = self.total + (cost * (mask * ~sure)).sum((1, 2, 3))
         return values * mask
 
 

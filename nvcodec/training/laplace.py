@@ -1,4 +1,4 @@
-"""Differentiable bits of integers under the Laplace laws of the model `mc`: the rate that training minimises.
+"""Differentiable bits of integers under the laws of the model `mc`: the rate that training minimises.
 
 The coder's tables (entropy.laplace) quantise location and scale of the same law, so that what is coded costs what is
 computed here, within a percent. Below the finest scale of the tables nothing is coded, and a value is what its location
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from nvcodec.entropy.laplace import TAIL_SCALES, TAIL_SHARE
 
 LOG2_E = math.log2(math.e)
 FINEST_LOG2 = -4.5  # of the scale, in the tables
@@ -36,6 +38,14 @@ def bits(value: Tensor, location: Tensor, log2_scale: Tensor, least: float = FIN
     near = -torch.log2(inner.clamp(min=1e-9))
     far = beyond * LOG2_E + 1 - torch.log2(outer)
     return torch.where(distance < 0.5, near, far)
+
+
+def heavy_bits(value: Tensor, location: Tensor, log2_scale: Tensor, least: float = FINEST_LOG2) -> Tensor:
+    """The same under a law with heavy tails."""
+    share = 2.0**-TAIL_SHARE
+    narrow = math.log(1 - share) - bits(value, location, log2_scale, least) / LOG2_E
+    wide = math.log(share) - bits(value, location, log2_scale + TAIL_SCALES / 4, least) / LOG2_E
+    return -LOG2_E * torch.logaddexp(narrow, wide)
 
 
 class _Floor(torch.autograd.Function):

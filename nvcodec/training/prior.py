@@ -21,7 +21,7 @@ from nvcodec.models import priors
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import BOUND, EXACT_SUMS, FINE, PRECISE, UNIT
 from nvcodec.models.latents import SAMPLES, Tuning
-from nvcodec.models.mc import INTER, INTRA, QUALITIES, Mc, McConfig
+from nvcodec.models.mc import FLOW, INTER, INTRA, QUALITIES, Mc, McConfig
 from nvcodec.models.motion import CELL
 from nvcodec.training import transforms
 from nvcodec.training.analysis import Analyses, load_analyses, save_analyses
@@ -50,14 +50,15 @@ class Prior(nn.Module):
             self.values = nn.ParameterDict({_key(t.name): _initial(t.name, t.shape) for t in self.model.tensors})
             self.analyses = Analyses(config)
 
-    def weights(self) -> Weights:
-        """What the model takes, without its tables: integers, through which gradients pass as if they were not rounded.
+    def weights(self, network: str = "") -> Weights:
+        """What the model takes of a network, or of all, without tables: integers, through which gradients pass as if
+        they were not rounded.
 
         A prior that was trained otherwise loses up to a few decibels once it is rounded (docs/experiments.md).
         """
         out = {}
         for t in self.model.tensors:
-            if not t.name.endswith(TABLES):
+            if t.name.startswith(network) and not t.name.endswith(TABLES):
                 value = self.values[_key(t.name)] * self.one(t.name)
                 out[t.name] = value + (torch.round(value) - value).detach()
         return out
@@ -133,11 +134,17 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
     return nn.Parameter(value)
 
 
-def export(prior: Prior, folder: Path, analyses: Path) -> bytes:
-    """Write the prior and its analysis networks as a release has them, each into its folder; the prior's name."""
+def export(prior: Prior, folder: Path, analyses: Path, origin: bytes | None = None) -> bytes:
+    """Write the prior and its analysis networks as a release has them, each into its folder; the prior's name.
+
+    origin: a release that has the tensors of all networks but the flow network, exactly: `restore` is not exact.
+    """
     prior.project()
     latents = prior.integers()
     names = [t.name for t in prior.model.tensors]
+    if origin is not None:
+        known = priors.load(origin, prior.model.tensors)
+        latents = [own if name.startswith(FLOW) else q for name, own, q in zip(names, latents, known, strict=True)]
     weights = {name: torch.from_numpy(q.astype(np.float32)) for name, q in zip(names, latents, strict=True)}
     prior.model.check(weights)
     data = priors.pack(latents)

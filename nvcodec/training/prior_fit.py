@@ -23,8 +23,8 @@ from nvcodec.errors import SourceError
 from nvcodec.media.base import PendingFile
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
-from nvcodec.models.mc import FLOW_UNIT, Mc, McConfig
-from nvcodec.models.motion import HIGH, LOW, Reference, followed, midway, predict
+from nvcodec.models.mc import Mc, McConfig
+from nvcodec.models.motion import HIGH, LOW, Reference, predict
 from nvcodec.training.distortion import distortion
 from nvcodec.training.excerpts import Batch, Stills
 from nvcodec.training.frames import FINEST_LAMBDA
@@ -40,16 +40,16 @@ WARM = 50  # steps until learning rates are whole
 LEAST_RATE = 0.02  # of a learning rate, at the end
 MOST_GRADIENT = 1.0  # norm of all gradients together
 PROJECT_EVERY = 20  # steps
-FLOW_EVERY, FLOW_WEIGHT = 4, 20.0  # steps between those that rate displacements, and the weight of their bits
 KINDS = ("intra", "one", "two")  # frames by the number of their references
 BETAS = (0.9, 0.98)
 STRAIGHT = re.compile(r".*(_direct\d_weight|\.(forwards|backwards)\.\d)")  # parameters of linear ways
 SLOWER = 0.05  # of Muon's learning rate, for these: at all of it the transforms that they begin as are soon spoiled
 NETWORKS = {  # the parameters that are trained, by what is said to be trained alone
     "intra": re.compile(r"values\.intra_|analyses\.intra\."),
-    "inter": re.compile(r"values\.(inter|flow)_|analyses\.inter\."),
+    "inter": re.compile(r"values\.inter_|analyses\.inter\."),
 }
-LAWS = re.compile(r"values\.(flow_|(intra|inter)_(base|near|mid|first|second)\d[bc]?_)")  # parameters of laws alone
+FLOW = re.compile(r"values\.flow_")  # of the flow network: training.flow_fit trains it
+LAWS = re.compile(r"values\.(intra|inter)_(base|near|mid|first|second)\d[bc]?_")  # parameters of laws alone
 TABLE = re.compile(r".*(_steps|_start|\.tones|\.gains\.\d)")  # parameters that depend on the quality
 
 
@@ -107,8 +107,7 @@ class Coded:
 class TrainingRate:
     """A coder (models.base.Coder) that codes nothing: gives rounded values, and adds up their bits.
 
-    Displacements are whole numbers, and their bits are those of a file. Those of latents are of noisy ones, which have
-    gradients that rounding would hide, or, `exact`, of what a file has.
+    They are those of noisy values, which have gradients that rounding would hide, or, `exact`, of what a file has.
     """
 
     def __init__(self, values: dict[str, Tensor], generator: torch.Generator, exact: bool = False) -> None:
@@ -124,21 +123,18 @@ class TrainingRate:
         self, name: str, stride: int, cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | None
     ) -> Tensor:
         """As models.base.Coder."""
+        assert step is not None, "of latents"
         mask = cells.to(location.dtype)
-        rounded = self._rounded[name][:, :, ::stride, ::stride]
-        if step is None:
-            found = bits(rounded, location / FLOW_UNIT, scale * (2 / UNIT), SUREST_LOG2)
-        else:
-            expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
-            found = bits(self._rated[name], expected, log2_scale, SUREST_LOG2)
+        expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
+        found = bits(self._rated[name], expected, log2_scale, SUREST_LOG2)
         self.total = self.total + (found * mask).sum((1, 2, 3))
-        return rounded * mask
+        return self._rounded[name] * mask
 
 
 class PriorTrainer:
     """Moves the parameters of a prior, in place, on a device. rate, muon_rate: learning rates, of Adam and of Muon.
 
-    laws: only the layers that nothing but laws of latents and displacements comes from, on the symbols of a file: the
+    laws: only the layers that nothing but laws of latents comes from, on the symbols of a file: the
     last part of a training, after which frames are the same and cost less. only: "intra", the networks of intra frames,
     on Stills; "inter", all others; None, all.
     """
@@ -159,7 +155,11 @@ class PriorTrainer:
         self._seed, self._generator = seed, torch.Generator(device)
         self._laws, self._only = laws, only
         chosen = [LAWS] * laws + ([NETWORKS[only]] if only else [])
-        named = [(name, p) for name, p in prior.named_parameters() if all(pattern.match(name) for pattern in chosen)]
+        named = [
+            (name, p)
+            for name, p in prior.named_parameters()
+            if all(pattern.match(name) for pattern in chosen) and not FLOW.match(name)
+        ]
         prior.requires_grad_(False)
         for _, p in named:
             p.requires_grad_()
@@ -231,8 +231,6 @@ class PriorTrainer:
         with torch.no_grad():
             prediction = predict([before, after], [batch.between_before, batch.between_after])
         self._between = Frames(batch.between, prediction, batch.octaves, batch.rows)
-        if self.done % FLOW_EVERY == 0:
-            loss = loss + FLOW_WEIGHT * self._moving(model, weights, batch)
         return loss
 
     def _random(self, number: int) -> Tensor:
@@ -254,19 +252,6 @@ class PriorTrainer:
         found = distortion((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
         return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
-
-    def _moving(self, model: Mc, weights: Weights, batch: Batch) -> Tensor:
-        """Bits of displacements per luma sample of the three frames."""
-        number, area = len(batch.before), 4 * batch.before[0, 0].numel()
-        one = TrainingRate({"flow0": batch.after_before}, self._generator)
-        model.displacements(weights, ["flow0"], one.code, SMOOTH, number)
-        two = TrainingRate({"flow0": batch.between_before, "flow1": batch.between_after}, self._generator)
-        model.displacements(
-            weights, ["flow0", "flow1"], two.code, SMOOTH, number, midway(followed(batch.after_before, 1, 2), 1, 2)
-        )
-        found: Tensor = (one.total + two.total).mean() / (3 * area)
-        self.meter.add("moving", found)
-        return found
 
     def _note(self, kind: str, coded: Coded, which: slice) -> None:
         self.meter.add(f"{kind} mse", coded.distortion[which])

@@ -13,6 +13,7 @@ first, moves along where that is better. On the CPU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from nvcodec.entropy.laws import SKIPPED, pass_laws
 from nvcodec.jit import compiled
 from nvcodec.models.base import FIELDS, Weights
 from nvcodec.models.mc import FLOW_BOUND, Mc
+from nvcodec.models.motion import Reference
 from nvcodec.training.windows import Floats, Ints, Windows, error, put_in, repeated, take_out
 
 ROUNDS = 5
@@ -50,6 +52,15 @@ class Prices(NamedTuple):
     logs: Floats
 
 
+class Coding(NamedTuple):
+    """How displacements will be coded. weights: of the model; depth, quality: of the frame."""
+
+    model: Mc
+    weights: Weights
+    depth: int
+    quality: int
+
+
 class _Laws(NamedTuple):
     """Those of one pass, as entropy.laws.pass_laws gives them, and entropy.laplace's tables."""
 
@@ -60,17 +71,22 @@ class _Laws(NamedTuple):
 
 
 def settle(
-    model: Mc, weights: Weights, windows: Windows, prices: Prices, guess: Tensor | None, scale: float, saturation: float
+    coding: Coding,
+    references: Sequence[Reference],
+    windows: Windows,
+    prices: Prices,
+    guess: Tensor | None,
+    scale: float,
+    saturation: float,
 ) -> None:
     """Settle the fields of `windows` in place.
 
-    weights: of the model. guess: of the first field, in eighths, as the model codes it. scale: of squared errors, 1 /
-    lambda; saturation: of J over a window.
+    references: one for each field. guess: of the first field, in eighths, as the model codes it. scale: of squared
+    errors, 1 / lambda; saturation: of J over a window.
     """
     settler = _Settler(windows, prices, scale, saturation)
-    names = FIELDS[: len(windows.fields)]
     for _ in range(ROUNDS):
-        model.displacements(weights, names, settler, guess=guess)
+        coding.model.displacements(coding.weights, references, coding.depth, coding.quality, settler, guess=guess)
 
 
 class _Settler:

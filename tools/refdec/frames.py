@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from .container import Cursor, Video, need
 from .layers import Picture
 from .mc import LEVELS, QUALITIES, Ints, Mc, Weights, layer_of, read_field, read_picture
-from .motion import followed, midway, predict, to_picture, to_planes
+from .motion import followed, hints_of, midway, predict, to_picture, to_planes
 from .rans import Stream
 
 
@@ -86,7 +88,7 @@ def decode_frames(
     used = {part_of(place, split) for place in order}
     need(not any(part for number, part in enumerate(parts) if number not in used), "a part without frames has bytes")
     streams = {number: Stream(parts[number]) for number in sorted(used)}
-    grid = -(-video.height // 16), -(-video.width // 16)
+    nothing = np.zeros((2, -(-video.height // 16), -(-video.width // 16)), np.int64)
     decoded: dict[int, Picture] = {} if carried is None else {-1: carried}
     moves: dict[tuple[int, int], Ints] = {}  # the field of a frame to a reference
     flow = layer_of(weights, "flow")
@@ -95,11 +97,14 @@ def decode_frames(
         stream = streams[part_of(place, split)]
         prediction = None
         if not intra:
-            fields = [read_field(stream, flow, *grid, guess_of(place, moves))]
-            if len(place.references) == 2:
-                fields.append(read_field(stream, flow, *grid, -8 * fields[0]))
-            moves |= {(place.frame, r): field for r, field in zip(place.references, fields, strict=True)}
             pictures = [to_picture(decoded[reference], video) for reference in place.references]
+            guess = guess_of(place, moves)
+            through = nothing if guess is None else (guess + 4) // 8
+            fields = [read_field(stream, flow, guess, hints_of(pictures, through, place.depth, quality, 0))]
+            if len(pictures) == 2:
+                hints = hints_of(pictures, fields[0], place.depth, quality, 1)
+                fields.append(read_field(stream, flow, -8 * fields[0], hints))
+            moves |= {(place.frame, r): field for r, field in zip(place.references, fields, strict=True)}
             prediction = predict(pictures, fields)
         picture = read_picture(stream, model, weights, (video.height, video.width), prediction, levels, quality)
         decoded[place.frame] = to_planes(picture, video)

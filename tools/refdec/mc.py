@@ -104,7 +104,7 @@ class Mc:
                 mine |= {"direct3": (96, c3, 3), "direct2": (24, 24, 3)}
             out |= {f"{network}.{name}": shape for name, shape in mine.items()}
         f = self.flow
-        return out | {"flow.near": (f, 9, 5), "flow.mid": (f, f, 1), "flow.out": (4, f, 1)}
+        return out | {"flow.near": (f, 9, 5), "flow.mid": (f, f + 9, 1), "flow.out": (4, f, 1)}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """All tensors by name, in wire order (section 16.2)."""
@@ -211,7 +211,7 @@ def take(stream: Stream, cells: Flags, location: Ints, scale: Ints, step: int | 
         m, s = (16 * location + step) // (2 * step), (4 * scale - 4 * (log2(step) - 2304) + 4736) // 256
     v = (m + 4) // 8
     coded = s >= 0
-    rows = 8 * np.minimum(s, 47) + m % 8
+    rows = 8 * np.minimum(s, 47) + m % 8 + (384 if step is None else 0)
     v[coded] = np.array(stream.take(rows[coded].tolist()), np.int64) + m[coded] // 8
     need(not v.size or int(np.abs(v).max()) < 2**24, "a value is over 2^24 - 1")
     out = np.zeros(chosen.shape, np.int64)
@@ -222,9 +222,9 @@ def take(stream: Stream, cells: Flags, location: Ints, scale: Ints, step: int | 
 # Displacements (section 16.9) -----------------------------------------------------------------------------------------
 
 
-def read_field(stream: Stream, layer: Layer, rows: int, columns: int, guess: Ints | None) -> Ints:
-    """(2, R, C); guess: the same, or None."""
-    field = np.zeros((2, rows, columns), np.int64)
+def read_field(stream: Stream, layer: Layer, guess: Ints | None, hints: Ints) -> Ints:
+    """(2, R, C); guess: the same, or None; hints: (9, R, C)."""
+    field = np.zeros((2, *hints.shape[1:]), np.int64)
     for stride in (4, 2, 1):
         d = field[:, ::stride, ::stride]  # a view: what is written to it is written to the field
         i, j = np.arange(d.shape[1])[:, None] % 2, np.arange(d.shape[2]) % 2
@@ -232,13 +232,13 @@ def read_field(stream: Stream, layer: Layer, rows: int, columns: int, guess: Int
         one = i == j if stride == 4 else (i == 1) & (j == 1)
         g = None if guess is None else guess[:, ::stride, ::stride]
         for cells, have in ((one, known), (~(known | one), known | one)):
-            location, scale = field_law(layer, d, have, g, stride)
+            location, scale = field_law(layer, d, have, g, hints[:, ::stride, ::stride], stride)
             values = np.clip(take(stream, cells, location, scale, None), -4095, 4095)
             d[:, cells] = values[:, cells]
     return field
 
 
-def field_law(layer: Layer, d: Ints, known: Flags, guess: Ints | None, stride: int) -> tuple[Ints, Ints]:
+def field_law(layer: Layer, d: Ints, known: Flags, guess: Ints | None, hints: Ints, stride: int) -> tuple[Ints, Ints]:
     """Location and scale of all cells of a lattice."""
     h, w = known.shape
     count, total = np.zeros((h, w), np.int64), np.zeros((2, h, w), np.int64)
@@ -262,7 +262,8 @@ def field_law(layer: Layer, d: Ints, known: Flags, guess: Ints | None, stride: i
         512 * one * (stride == 2),
         64 * one * count,
     ]
-    z = layer("out", leak(layer("mid", leak(layer("near", np.concatenate(x))))))
+    near = leak(layer("near", np.concatenate(x)))
+    z = layer("out", leak(layer("mid", np.concatenate((near, hints)))))
     return 8 * base + z[:2], z[2:]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of model 5 and what moves between them: sections 16.6, 16.7 and the guess of section 16.9, in int64."""
+"""Pictures of model 5 and what moves between them: sections 16.6, 16.7, guesses and hints of 16.9, in int64."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container import Video
-from .mc import Ints, shuffle
+from .mc import Ints, bound, shuffle
 
 TAPS = np.array(
     [
@@ -102,3 +102,41 @@ def followed(field: Ints, w: int, whole: int) -> Ints:
 def midway(field: Ints, a: int, t: int, b: int) -> Ints:
     """The guess of the field of frame t to its reference a, from what moves through it from b to a."""
     return (16 * (t - a) * field + (b - a)) // (2 * (b - a))
+
+
+def hints_of(pictures: list[list[Ints]], e: Ints, depth: int, quality: int, number: int) -> Ints:
+    """The hints of a field, (9, R, C); e: (2, R, C), whole quarter samples."""
+    out = np.zeros((9, *e.shape[1:]), np.int64)
+    out[0], out[1], out[1 + min(depth, 5)] = 16 * (quality - 48), 512 * number, 512
+    windows = [windows_of(picture[0], way) for picture, way in zip(pictures, (e, -e))]  # noqa: B905
+    a = windows[0]
+    slopes = np.abs(np.diff(a, axis=2)).sum((2, 3)) + np.abs(np.diff(a, axis=3)).sum((2, 3))
+    out[8] = level(slopes, 67584)
+    if len(windows) == 2:
+        out[7] = level(np.abs(a - windows[1]).sum((2, 3)), 36864)
+    return out
+
+
+def windows_of(luma: Ints, e: Ints) -> Ints:
+    """W, (R, C, 12, 12)."""
+    half = luma[::2, ::2] + luma[::2, 1::2] + luma[1::2, ::2] + luma[1::2, 1::2]
+    h, w = half.shape
+    k = np.arange(12)
+    y = 64 * np.arange(e.shape[1])[:, None, None] + 8 * (k - 2) + e[1][..., None]
+    x = 64 * np.arange(e.shape[2])[:, None] + 8 * (k - 2) + e[0][..., None]
+    (i, v), (j, u) = np.divmod(y[..., :, None], 8), np.divmod(x[..., None, :], 8)
+    i, below = np.clip(i, 0, h - 1), np.clip(i + 1, 0, h - 1)
+    j, right = np.clip(j, 0, w - 1), np.clip(j + 1, 0, w - 1)
+    upper = (8 - u) * half[i, j] + u * half[i, right]
+    return (8 - v) * upper + v * ((8 - u) * half[below, j] + u * half[below, right])
+
+
+def level(totals: Ints, one: int) -> Ints:
+    """L of sums."""
+
+    def log(n: int) -> int:
+        t = n.bit_length() - 1
+        return 256 * t + 256 * n // 2**t - 256
+
+    found = [log(total + one) - log(one) - 512 for total in totals.ravel().tolist()]
+    return bound(np.array(found, np.int64).reshape(totals.shape))

@@ -23,12 +23,21 @@ ESCAPE_ORDER = 2
 
 
 @cache
-def tails(scale: int) -> list[int]:
-    """e(0) .. e(516)."""
+def light(scale: int) -> list[int]:
+    """l(0) .. l(516)."""
     out = [2**31]
     for _ in range(516):
         out.append(out[-1] * DECAYS[scale] >> 32)
     return out
+
+
+@cache
+def tails(scale: int) -> list[int]:
+    """e(0) .. e(516); with heavy tails from 48 on."""
+    if scale < 48:
+        return light(scale)
+    pairs = zip(light(scale - 48), light(min(scale - 48 + 17, 47)))  # noqa: B905
+    return [near - (near >> 8) + (far >> 8) for near, far in pairs]
 
 
 @cache

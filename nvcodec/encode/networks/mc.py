@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("8d9433409aa49c5d")
+PRIOR = bytes.fromhex("ad588f9d6a9b3eca")
 GROUP = 16
 WIDTH = McConfig().width
 

@@ -1,0 +1,65 @@
+"""What the tools have in common that train the networks of a prior."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from nvcodec.encode.networks import mc as network
+from nvcodec.errors import SourceError, UsageError
+from nvcodec.models import priors
+from nvcodec.training import analysis
+from nvcodec.training.excerpts import Clip, load_clip
+from nvcodec.training.prior import Prior, export
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvcodec" / "excerpts"
+
+
+def sources(paths: Iterable[Path]) -> list[Path]:
+    """The files given, and all files below the folders given."""
+    out = []
+    for path in paths:
+        out += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return out
+
+
+def load_clips(paths: Iterable[Path], cache: Path, longest: int, most: int) -> list[Clip]:
+    """All that can be read; a line for each that cannot."""
+    out = []
+    for path in sources(paths):
+        try:
+            out.append(load_clip(path, cache, longest, most))
+        except SourceError as error:
+            click.echo(f"left out: {error}")
+    return out
+
+
+class Interrupt:
+    """Set by the signals that end a program, so that a step is never cut in two."""
+
+    def __init__(self) -> None:
+        self.set = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._catch)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        self.set = True
+
+
+def release(prior: Prior, origin: bytes | None = None) -> None:
+    """Write the prior into the package and make encoders take it. origin: as `export` has it."""
+    name = export(prior, priors.PATHS[0], analysis.FOLDER, origin).hex()
+    path = Path(network.__file__)
+    text, found = re.subn(r'(?m)^(PRIOR = bytes\.fromhex\(")\w{16}("\))$', rf"\g<1>{name}\2", path.read_text("utf-8"))
+    if found != 1:
+        raise UsageError(f"{path} names no prior")
+    path.write_text(text, "utf-8")
+    values = " ".join(map(str, prior.config.values))
+    size = (priors.PATHS[0] / f"{name}.bin").stat().st_size
+    click.echo(f"section 12.5 of bitstream_spec.md needs this row:\n| `{name}` | mc | {values} | {size} |")
