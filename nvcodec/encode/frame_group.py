@@ -33,7 +33,7 @@ from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, T
 from nvcodec.video import Frame, VideoInfo
 
 FEWER = 0.75  # steps of a frame between two others, over those of the depth before
-SPLITS = ((2, 32, 8192), (1, 8, 2048))  # split, from so many frames on, and bytes: each part takes some 8 more
+SPLITS = ((2, 32, 8192), (1, 8, 1536))  # split, from so many frames on, and bytes: each part takes some 8 more
 TOGETHER = 1 << 20  # luma samples that are fitted at a time
 
 

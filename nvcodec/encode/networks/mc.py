@@ -15,7 +15,7 @@ GROUP = 16
 WIDTH = McConfig().width
 
 PRESETS = {
-    "ultrafast": Training(40, 8),
+    "ultrafast": Training(24, 8),
     "fast": Training(60, 40),
     "medium": Training(200, 140),
     "slow": Training(600, 400),
