@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass, replace
 from itertools import compress
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,12 +18,14 @@ from nvcodec.decode.frames import Motions, References, code_prediction, named_we
 from nvcodec.decode.pictures import to_picture, to_planes
 from nvcodec.decode.render import pixel_hash, plane_means
 from nvcodec.decode.state import apply_network, encode_network, initial_state
+from nvcodec.encode.networks import mc as network
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.models import priors
 from nvcodec.models.base import create_frame_model
 from nvcodec.models.hierarchy import CARRIED, coding_order, parts
 from nvcodec.models.mc import QUALITIES, McConfig
 from nvcodec.models.motion import HIGH, LOW
+from nvcodec.training import analysis
 
 NONE, PREVIOUS = Inheritance.NONE, Inheritance.PREVIOUS
 CONFIG = McConfig(
@@ -223,3 +226,12 @@ def build(prior=b"", layout=LAYOUT, video=VIDEO, spoil=None):
     writer.finish()
     out.data = file.getvalue()
     return out
+
+
+def own_package(folder, monkeypatch):
+    """Let priors, analysis networks and the name of the prior that encoders take be files of `folder`, none so far."""
+    monkeypatch.setattr(priors, "PATHS", [folder / "priors"])
+    monkeypatch.setattr(analysis, "FOLDER", folder / "analyses")
+    module = folder / "mc.py"
+    module.write_text(Path(network.__file__).read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(network, "__file__", str(module))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from clip_samples import BUNNY
-from mc_samples import weights_of
+from mc_samples import own_package, weights_of
 
 from nvcodec.encode.networks import mc as network
 from nvcodec.encode.symbols import Writer
@@ -82,11 +82,7 @@ def test_hints_are_learned_and_nothing_else_moves():
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package of its own with a small prior that has learned nothing."""
-    monkeypatch.setattr(priors, "PATHS", [tmp_path / "priors"])
-    monkeypatch.setattr(analysis, "FOLDER", tmp_path / "analyses")
-    module = tmp_path / "mc.py"
-    module.write_text(open(network.__file__, encoding="utf-8").read())
-    monkeypatch.setattr(network, "__file__", str(module))
+    own_package(tmp_path, monkeypatch)
     monkeypatch.setattr(network, "PRIOR", export(Prior(SMALL, 5), priors.PATHS[0], analysis.FOLDER))
     monkeypatch.setattr(train_flow, "McConfig", lambda: SMALL)
     monkeypatch.setattr(signal, "signal", lambda *_: None)

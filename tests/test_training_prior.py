@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from clip_samples import BUNNY, CITY, write_clip
+from mc_samples import own_package
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nvcodec
@@ -502,11 +503,7 @@ def test_what_is_no_checkpoint(tmp_path):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """Folders in place of those of the package, and a module that names the prior."""
-    monkeypatch.setattr(priors, "PATHS", [tmp_path / "priors"])
-    monkeypatch.setattr(analysis, "FOLDER", tmp_path / "analyses")
-    module = tmp_path / "mc.py"
-    module.write_text(open(network.__file__, encoding="utf-8").read())
-    monkeypatch.setattr(network, "__file__", str(module))
+    own_package(tmp_path, monkeypatch)
     return tmp_path
 
 
