@@ -35,9 +35,9 @@ def fields_of(number, seed=0):
         guess = rng.integers(-40, 41, (1, 2, 1, 1)) * np.ones((1, 2, 5, 7), int)
         sure = rng.random((1, 1, 5, 7)) < 0.5
         values = np.where(sure, guess, guess + rng.integers(-30, 31, guess.shape))
-        seen = np.zeros((1, HINTS, 5, 7))
-        seen[:, -2] = np.where(sure, -512, 512)[:, 0]
-        out.append(CodedField(*(torch.from_numpy(x).float() for x in (values, 8 * guess, seen))))
+        told = np.zeros((1, HINTS, 5, 7))
+        told[:, -2] = np.where(sure, -512, 512)[:, 0]
+        out.append(CodedField(*(torch.from_numpy(x).float() for x in (values, 8 * guess, told))))
     return out
 
 
@@ -50,7 +50,7 @@ def test_bits_are_nearly_those_of_a_file():
     model = Mc(SMALL, 5 * CELL, 7 * CELL)
     with torch.no_grad():
         weights = weights_of(prior.model, prior.integers())
-        found = model.field(weights, "flow0", field.guess, field.seen, writer)
+        found = model.field(weights, "flow0", field.guess, field.told, writer)
     assert torch.equal(found, field.values)
     assert computed == pytest.approx(writer.bits["flow0"], rel=0.03)
 
@@ -70,7 +70,7 @@ def test_hints_are_learned_and_nothing_else_moves():
     for n in range(80):
         loss = trainer.step(n / 80)
     assert loss < 0.9 and bits() < 0.75 * first
-    misled = [CodedField(f.values, f.guess, -f.seen) for f in held]
+    misled = [CodedField(f.values, f.guess, -f.told) for f in held]
     with torch.no_grad():
         assert sum(float(trainer.bits(field)) for field in misled) > 1.2 * bits()
     moved = {name for name, value in prior.named_parameters() if not torch.equal(value, before[name])}
@@ -122,6 +122,6 @@ def test_fields_are_those_of_both_groups(package, monkeypatch):
     clip = load_clip(BUNNY, package / "cache", 960, 20)
     learned, judged = train_flow.gather([clip], 1, 0, prior_runs.Interrupt())
     for field in learned + judged:
-        assert field.values.shape == (1, 2, 12, 20) and field.seen.shape == (1, HINTS, 12, 20)
+        assert field.values.shape == (1, 2, 12, 20) and field.told.shape == (1, HINTS, 12, 20)
     assert {field.guess is None for field in learned} == {True, False} and judged
     assert any(bool(field.values.any()) for field in learned)

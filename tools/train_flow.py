@@ -57,12 +57,12 @@ class Recorder(Mc):
         self.fields: list[CodedField] = []
 
     def field(
-        self, weights: Weights, name: str, guess: Tensor | None, seen: Tensor, code: Coder, a: Arithmetic = EXACT
+        self, weights: Weights, name: str, guess: Tensor | None, told: Tensor, code: Coder, a: Arithmetic = EXACT
     ) -> Tensor:
         """As `Mc.field`."""
-        found = super().field(weights, name, guess, seen, code, a)
+        found = super().field(weights, name, guess, told, code, a)
         if isinstance(code, Reader):
-            self.fields.append(CodedField(found, guess, seen))
+            self.fields.append(CodedField(found, guess, told))
         return found
 
 
@@ -85,13 +85,12 @@ def coded_fields(clip: Clip, place: random.Random) -> Iterator[list[CodedField]]
     for number, start in enumerate(range(0, len(chosen), longest)):
         frames = []
         for n, record in enumerate(chosen[start : start + longest]):
-            cut = record["y"][top : top + height, left : left + width]
-            chroma = [
-                record[c][top // 2 : (top + height) // 2, left // 2 : (left + width) // 2].copy() for c in ("u", "v")
+            planes = [
+                record[name][top >> s : (top + height) >> s, left >> s : (left + width) >> s].copy()
+                for name, s in (("y", 0), ("u", 1), ("v", 1))
             ]
-            frames.append(Frame((cut.copy(), *chroma), start + n))
-        follows = Inheritance.PREVIOUS if number else Inheritance.NONE
-        at = Place(number, 0, 0, start, follows)
+            frames.append(Frame(tuple(planes), start + n))
+        at = Place(number, 0, 0, start, Inheritance.PREVIOUS if number else Inheritance.NONE)
         carried = groups.encode(frames, at, carried, quality, STEPS, lambda *_: None).last
         yield model.fields
         model.fields = []

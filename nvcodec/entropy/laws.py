@@ -33,9 +33,8 @@ def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | Non
 
     location, scale: (1, C, h, w) float32 integers. step: what a value is multiplied with, in activation units; without
     one, as displacements are, the location is in 1/64 of a value and laws have heavy tails. Rows are those of
-    `entropy.laplace`, SKIPPED where the scale is so small
-    that nothing is coded: the value is its floor, which is L / 8 rounded half up. With L the location in eighths of a
-    value and s the index of the scale:
+    `entropy.laplace`, SKIPPED where the scale is so small that nothing is coded: the value is its floor, which is L / 8
+    rounded half up. With L the location in eighths of a value and s the index of the scale:
 
         L = floor(8 location / step + 1/2)                   or floor(location / 8 + 1/2)
         s = floor(4 (2 scale / 512 - log2(step / 512)) + 18 + 1/2)

@@ -22,11 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
 from nvcodec.errors import FeatureError, MalformedError
+
+if TYPE_CHECKING:
+    from nvcodec.models.motion import Reference
 
 LATENT = 0  # integers; weight = integer x step (TensorKind.LATENT of the format)
 FLOAT32 = 1  # not quantised (TensorKind.FLOAT32)
@@ -119,15 +122,15 @@ class FrameModel(Protocol):
     def displacements(
         self,
         weights: Weights,
-        references: Sequence[Any],
+        references: Sequence[Reference],
         depth: int,
         quality: int,
         code: Coder,
         *,
         guess: Tensor | None = None,
     ) -> list[Tensor]:
-        """A field of displacements to each reference (`models.motion.Reference`), (1, 2, rows, columns), x and y in
-        quarter samples. depth, quality: of the frame. guess: of the first, in eighths of a quarter sample."""
+        """A field of displacements to each of one or two references, (1, 2, rows, columns), x and y in quarter samples.
+        depth, quality: of the frame. guess: of the first, in eighths of a quarter sample."""
 
 
 Factory = Callable[[tuple[int, ...], int, int], Backbone]

@@ -175,35 +175,34 @@ class Mc:
         found: list[Tensor] = []
         for number, name in enumerate(FIELDS[: len(references)]):
             guess = -8 * found[0] if found else guess
-            through = found[0] if found else self._through(guess, weights)
-            seen = hints(references, through, depth, quality, number)
-            found.append(self.field(weights, name, guess, seen, code))
+            if found:
+                through = found[0]
+            elif guess is None:
+                through = references[0].picture.new_zeros(1, 2, self.rows, self.columns)
+            else:
+                through = torch.floor((guess + 4) * (1 / 8))  # whole quarter samples, rounded half up
+            told = hints(references, through, depth, quality, number)
+            found.append(self.field(weights, name, guess, told, code))
         return found
 
-    def _through(self, guess: Tensor | None, weights: Weights) -> Tensor:
-        """A guess in whole quarter samples, rounded half up; 0 without one."""
-        if guess is None:
-            device = weights[f"{FLOW}.near.weight"].device
-            return torch.zeros(1, 2, self.rows, self.columns, device=device)
-        return torch.floor((guess + 4) * (1 / 8))
-
     def field(
-        self, weights: Weights, name: str, guess: Tensor | None, seen: Tensor, code: Coder, a: Arithmetic = EXACT
+        self, weights: Weights, name: str, guess: Tensor | None, told: Tensor, code: Coder, a: Arithmetic = EXACT
     ) -> Tensor:
-        """One field, from its guess and its hints (1, HINTS, rows, columns)."""
-        device = seen.device
+        """One field (1, 2, rows, columns) of those of `displacements`, coded under `name`, from its guess and from what
+        it is told: hints (1, HINTS, rows, columns). Its gradients are those of its laws, with the arithmetic SMOOTH."""
+        device = told.device
         field = torch.zeros(1, 2, self.rows, self.columns, device=device)
         by_cells = a.exact and device.type == "cpu"
         layers = _arrays_of_flow(weights) if by_cells else []
         for stride in LATTICE:
             part = field[:, :, ::stride, ::stride]
             guessed = None if guess is None else guess[:, :, ::stride, ::stride]
-            told = seen[:, :, ::stride, ::stride]
+            here = told[:, :, ::stride, ::stride]
             for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], device):
                 if by_cells:
-                    location, scale = self._law_of_cells(layers, part, known, cells, guessed, told, stride)
+                    location, scale = self._law_of_cells(layers, part, known, cells, guessed, here, stride)
                 else:
-                    location, scale = self._field_law(weights, part, known, guessed, told, stride, a)
+                    location, scale = self._field_law(weights, part, known, guessed, here, stride, a)
                 values = code(name, stride, cells, location, scale, None).clamp(-FLOW_BOUND, FLOW_BOUND)
                 part = torch.where(cells, values, part)
             whole = torch.zeros_like(field)
@@ -224,9 +223,9 @@ class Mc:
         """`_field_law` at `cells`, exact, on the CPU. layers: `_arrays_of_flow`."""
         field = part[0].contiguous().numpy()
         other = field if guess is None else guess[0].contiguous().numpy()
-        where = known.numpy(), cells.numpy()
-        hinted = told[0].contiguous().numpy()
-        law = field_law(field, *where, other, guess is not None, hinted, stride, FLOW_UNIT, *layers)
+        guessed, hinted = guess is not None, told[0].contiguous().numpy()
+        which = known.numpy(), cells.numpy()
+        law = field_law(field, *which, other, guessed, hinted, stride, FLOW_UNIT, *layers)
         return torch.from_numpy(law[0])[None], torch.from_numpy(law[1])[None]
 
     def _field_law(

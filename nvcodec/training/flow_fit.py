@@ -17,6 +17,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
 from nvcodec.models.mc import FLOW, FLOW_UNIT, Mc, McConfig
 from nvcodec.models.motion import CELL
@@ -32,11 +33,12 @@ BETAS = (0.9, 0.99)
 
 @dataclass(frozen=True, eq=False)
 class CodedField:
-    """A field that was coded, (1, 2, rows, columns), the guess of it, if any, and its hints, as `Mc.field` has them."""
+    """A field that was coded, (1, 2, rows, columns) in quarter samples, and what `Mc.field` had for it: the guess, if
+    any, of that shape in eighths of them, and hints (1, HINTS, rows, columns)."""
 
     values: Tensor
     guess: Tensor | None
-    seen: Tensor
+    told: Tensor
 
 
 class FieldRate:
@@ -72,14 +74,16 @@ class FlowTrainer:
         self._optimizer = torch.optim.Adam(self._parameters, rate, BETAS)
         self._random = random.Random(seed)
         with torch.no_grad():
-            self._weights = [1 / (float(self.bits(field)) + SMALL) for field in fields]
+            self._worth = [1 / (float(self.bits(field)) + SMALL) for field in fields]
 
     def bits(self, field: CodedField) -> Tensor:
         """Of a field under the network as it is, ()."""
-        rows, columns = field.values.shape[2:]
+        return self._bits(field, self.prior.weights(FLOW))
+
+    def _bits(self, field: CodedField, weights: Weights) -> Tensor:
         rate = FieldRate(field.values)
-        model = _model(self.prior.config, rows, columns)
-        model.field(self.prior.weights(FLOW), "", field.guess, field.seen, rate, SMOOTH)
+        model = _model(self.prior.config, *field.values.shape[2:])
+        model.field(weights, "", field.guess, field.told, rate, SMOOTH)
         return rate.total
 
     def step(self, progress: float) -> float:
@@ -88,7 +92,8 @@ class FlowTrainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * decay * min(1.0, (self.done + 1) / WARM)
         chosen = [self._random.randrange(len(self._fields)) for _ in range(FIELDS_OF_STEP)]
-        loss = torch.stack([self._weights[n] * self.bits(self._fields[n]) for n in chosen]).mean()
+        weights = self.prior.weights(FLOW)
+        loss = torch.stack([self._worth[n] * self._bits(self._fields[n], weights) for n in chosen]).mean()
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

@@ -48,7 +48,7 @@ NETWORKS = {  # the parameters that are trained, by what is said to be trained a
     "intra": re.compile(r"values\.intra_|analyses\.intra\."),
     "inter": re.compile(r"values\.inter_|analyses\.inter\."),
 }
-FLOW = re.compile(r"values\.flow_")  # of the flow network: training.flow_fit trains it
+FLOW = re.compile(r"values\.flow_")  # parameters of the flow network
 LAWS = re.compile(r"values\.(intra|inter)_(base|near|mid|first|second)\d[bc]?_")  # parameters of laws alone
 TABLE = re.compile(r".*(_steps|_start|\.tones|\.gains\.\d)")  # parameters that depend on the quality
 
@@ -134,9 +134,9 @@ class TrainingRate:
 class PriorTrainer:
     """Moves the parameters of a prior, in place, on a device. rate, muon_rate: learning rates, of Adam and of Muon.
 
-    laws: only the layers that nothing but laws of latents comes from, on the symbols of a file: the
-    last part of a training, after which frames are the same and cost less. only: "intra", the networks of intra frames,
-    on Stills; "inter", all others; None, all.
+    laws: only the layers that nothing but laws of latents comes from, on the symbols of a file: the last part of a
+    training, after which frames are the same and cost less. only: "intra", the networks of intra frames, on Stills;
+    "inter", those of others; None, both. Never the flow network, which training.flow_fit trains.
     """
 
     def __init__(
