@@ -16,7 +16,7 @@ from nvcodec.errors import DeviceError, SelfCheckError
 
 pytest_plugins = ("cli_fixtures",)
 
-PLAN = Plan(23, 18, 7, 4, 0, "nirvana", {"patch": 8}, 451, 100, 20, 160, 0.3, 75.0, "cpu")
+PLAN = Plan(23, 18, 7, 4, 0, "nirvana", {"patch": 8}, 451, 100, 20, 0, 160, 0.3, 75.0, "cpu")
 GROUP = GroupReport(
     0, 0, True, "none", 0, 2, 31.5, (31.0, 32.0), (33.0, float("inf"), 40.0), 31.5, 31.4, 211,
     {"symbols": 150, "headers": 61}, {"stem": 9.0}, 2.0, 1e-4, 100, 1.0, 0.1, 0.1,
@@ -77,7 +77,7 @@ def test_every_setting_has_a_flag_and_reaches_the_encoder(run, encoder):
     _, _, settings, options = fake.asked
     assert settings == EncodeSettings(**values, start=4, stop=9)
     assert options == {"force": False, "resume": True, "in_place": True}
-    others = {"psnr": 33.0, "lam": 1e-5, "chunk": 2.5, "parameters": 1000}
+    others = {"psnr": 33.0, "lam": 1e-5, "chunk": 2.5, "parameters": 1000, "steps_network": 13}
     named = {*values, *others, "monolithic", "start", "stop"}
     assert named == {field.name for field in dataclasses.fields(EncodeSettings)}
     for name, value in others.items():

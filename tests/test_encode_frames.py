@@ -100,6 +100,66 @@ def test_more_steps_pay_off(clip, tmp_path):
     assert cost(30) < 0.995 * cost(1)
 
 
+# networks fitted to groups -------------------------------------------------------------------------------------------
+
+FITTED = {"steps_network": 12, "lam": 2.0**-13, "group": 5, "stop": None}
+
+
+@pytest.fixture(scope="module")
+def panning(tmp_path_factory):
+    """15 frames, 128 x 96."""
+    shots = ((BUNNY, 15, (40, 60)),)
+    return write_clip(tmp_path_factory.mktemp("clip") / "larger.y4m", 128, 96, shots)
+
+
+def records_of(path):
+    with open(path, "rb") as file:
+        return list(Reader(file).groups())
+
+
+def changes_network(record):
+    return {section.kind for section in record.sections} > {SectionKind.TABLES, SectionKind.SYMBOLS}
+
+
+def test_a_fitted_network_pays_off(panning, tmp_path):
+    """All groups together cost less, what changes in the network included; the others inherit it."""
+
+    def cost(steps):
+        found = encode(panning, tmp_path / f"{steps}.nvc", settings(**FITTED | {"steps_network": steps}))
+        return 10 ** (-found.psnr / 10) / FITTED["lam"] + found.bpp
+
+    assert cost(40) < 0.99 * cost(0)
+    assert not any(changes_network(record) for record in records_of(tmp_path / "0.nvc"))
+    records = records_of(tmp_path / "40.nvc")
+    assert changes_network(records[0]) and shape(tmp_path / "40.nvc") == [NONE, PREVIOUS, PREVIOUS]
+    report = encode(panning, tmp_path / "again.nvc", settings(**FITTED | {"steps_network": 40}))
+    names = set().union(*(group.bits_per_tensor for group in report.groups))
+    assert {"inter.picture.weight", "latent4", "flow0"} <= names
+
+
+def test_a_network_is_not_changed_where_that_does_not_pay(clip, tmp_path):
+    encode(clip, tmp_path / "a.nvc", settings(steps_network=4, lam=lambda_of(90)))
+    assert not any(changes_network(record) for record in records_of(tmp_path / "a.nvc"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"keyint": 2}])
+def test_an_encode_that_fits_networks_goes_on_to_the_same_file(panning, tmp_path, changes):
+    how = settings(**FITTED | changes)
+    encode(panning, tmp_path / "whole.nvc", how)
+    assert changes_network(records_of(tmp_path / "whole.nvc")[0])
+    stopped(panning, tmp_path / "a.nvc", how)
+    encode(panning, tmp_path / "a.nvc", how, resume=True)
+    assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
+
+
+def test_steps_of_networks_are_told(panning, tmp_path):
+    events = []
+    report = encode(panning, tmp_path / "a.nvc", settings(**FITTED), observer=events.append)
+    assert events[0].steps_network == 12 and events[0].steps == sum(group.steps for group in report.groups)
+    for number, group in enumerate(report.groups):
+        assert [e.step for e in events if isinstance(e, Progress) and e.group == number][-1] == group.steps
+
+
 def test_same_settings_same_file(clip, quick, tmp_path):
     encode(clip, tmp_path / "a.nvc", QUICK)
     assert (tmp_path / "a.nvc").read_bytes() == quick[0].read_bytes()

@@ -34,7 +34,8 @@ def test_every_model_of_the_registry_is_known():
 @pytest.mark.parametrize("name", NAMES)
 def test_presets_are_one_axis(name):
     trainings = [NETWORKS[name].training(preset) for preset in PRESETS]
-    for steps in ([t.steps_first for t in trainings], [t.steps_next for t in trainings]):
+    for kind in ("first", "next", "network"):
+        steps = [getattr(t, f"steps_{kind}") for t in trainings]
         assert steps == sorted(steps)
 
 
@@ -97,14 +98,22 @@ def test_what_groups_may_share(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_that_a_model_does_not_have(name):
-    values = {"patch": 8, "chunk": 1.0, "depth": 2, "channels": 4, "block_channels": 4, "conv": "float"}
+    values = {
+        "patch": 8,
+        "chunk": 1.0,
+        "depth": 2,
+        "channels": 4,
+        "block_channels": 4,
+        "conv": "float",
+        "steps_network": 5,
+    }
     assert tuple(values) == NETWORK_OPTIONS
     for option, value in values.items():
         settings = EncodeSettings(model=name, **{option: value})
         if option in NETWORKS[name].options:
             assert divide(settings, INFO, 9)
         else:
-            those = "nirvana" if option != "chunk" else "nerv, hnerv or enerv"
+            those = {"chunk": "nerv, hnerv or enerv", "steps_network": "mc"}.get(option, "nirvana")
             words = f"^{name} has no option --{option.replace('_', '-')}; choose --model {those} for it$"
             with pytest.raises(UsageError, match=words):
                 divide(settings, INFO, 9)

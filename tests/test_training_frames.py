@@ -12,7 +12,7 @@ from nvcodec.bitstream.registry import Origin
 from nvcodec.decode.frames import named_weights
 from nvcodec.decode.pictures import to_picture
 from nvcodec.decode.state import initial_state
-from nvcodec.encode.frame_group import _distortion
+from nvcodec.encode.frame_fit import distortion_of
 from nvcodec.encode.networks.mc import PRIOR
 from nvcodec.encode.symbols import Writer
 from nvcodec.errors import FeatureError
@@ -62,7 +62,7 @@ def weights():
 
 @pytest.fixture
 def trainer(weights):
-    return FrameTrainer(MODEL, weights, load_analyses(PRIOR, MODEL.config), _distortion(INFO, CPU), PIXELS)
+    return FrameTrainer(MODEL, weights, load_analyses(PRIOR, MODEL.config), distortion_of(INFO, CPU), PIXELS)
 
 
 def nothing(*_):

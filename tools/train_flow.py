@@ -27,7 +27,8 @@ from nvcodec.bitstream.registry import Inheritance, Origin  # noqa: E402
 from nvcodec.decode.state import initial_state  # noqa: E402
 from nvcodec.decode.symbols import Reader  # noqa: E402
 from nvcodec.encode.checking import Place  # noqa: E402
-from nvcodec.encode.frame_group import Effort, FrameGroupEncoder  # noqa: E402
+from nvcodec.encode.frame_fit import Effort  # noqa: E402
+from nvcodec.encode.frame_group import FrameGroupEncoder  # noqa: E402
 from nvcodec.encode.networks import mc as network  # noqa: E402
 from nvcodec.encode.plan import video_record  # noqa: E402
 from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
@@ -81,7 +82,7 @@ def coded_fields(clip: Clip, place: random.Random) -> Iterator[list[CodedField]]
         step -= 1
     first = place.randrange(max(1, len(clip.frames) - GROUPS * longest * step))
     chosen = clip.frames[first::step][: GROUPS * longest]
-    quality, carried = place.randint(*QUALITIES), None
+    quality, before = place.randint(*QUALITIES), None
     for number, start in enumerate(range(0, len(chosen), longest)):
         frames = []
         for n, record in enumerate(chosen[start : start + longest]):
@@ -91,7 +92,7 @@ def coded_fields(clip: Clip, place: random.Random) -> Iterator[list[CodedField]]
             ]
             frames.append(Frame(tuple(planes), start + n))
         at = Place(number, 0, 0, start, Inheritance.PREVIOUS if number else Inheritance.NONE)
-        carried = groups.encode(frames, at, carried, quality, STEPS, lambda *_: None).last
+        before = groups.encode(frames, at, before, quality, STEPS, lambda *_: None).after
         yield model.fields
         model.fields = []
 

@@ -41,6 +41,7 @@ HELP = {
     "conv": "nirvana: convolution parameters quantised, or float as in the paper.",
     "steps_first": "Iterations of a random-access group; mc: of a frame that starts anew.",
     "steps_next": "Iterations of the other groups; mc: of a frame that is predicted, those between two others fewer.",
+    "steps_network": "mc: iterations that fit the network to a group of frames; 0 for the same network everywhere.",
     "prune": "All but mc: part of the weights that training makes zero.",
     "share": "All but mc: part of the parameters that the groups of a window have in common; "
     "0 for windows that share nothing.",
@@ -216,6 +217,8 @@ def _plan_lines(plan: Plan) -> list[str]:
         if plan.windows:
             length += f", {count(plan.windows, 'window')} with shared parameters"
     steps = f"{plan.steps_first} steps for a first group, {plan.steps_next} for others"
+    if plan.steps_network:
+        steps += f", {plan.steps_network} for the network"
     cost = [f"{plan.steps:,} steps ({steps})" if plan.steps is not None else steps, f"on {plan.device}"]
     if plan.seconds is not None:
         cost.append(f"about {duration(plan.seconds)}")

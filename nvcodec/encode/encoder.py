@@ -237,6 +237,7 @@ class _Run:
             parameters=decision.size.total,
             steps_first=decision.steps_first,
             steps_next=decision.steps_next,
+            steps_network=decision.steps_network,
             steps=steps,
             bpp=engine.expected_bpp if asked_rate else None,
             seconds=None if steps is None else (steps * per_step + (decision.groups or 0) * per_group) / jobs_used,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -13,11 +14,11 @@ from nvcodec.bitstream.group_records import GroupRecord
 from nvcodec.bitstream.records import ModelRecord
 from nvcodec.bitstream.registry import Inheritance, SectionKind
 from nvcodec.decode.decoder import Check, Decoder
-from nvcodec.decode.pictures import Planes
-from nvcodec.decode.state import initial_state
+from nvcodec.decode.state import apply_network, initial_state
 from nvcodec.encode.chain import Pace
 from nvcodec.encode.checking import Place
-from nvcodec.encode.frame_group import Effort, EncodedFrames, FrameGroupEncoder
+from nvcodec.encode.frame_fit import Effort
+from nvcodec.encode.frame_group import After, EncodedFrames, FrameGroupEncoder
 from nvcodec.encode.layout import kinds
 from nvcodec.encode.output import Output
 from nvcodec.encode.plan import Decision, video_record
@@ -33,6 +34,7 @@ from nvcodec.video import Frame, VideoInfo
 TIMED = ((2, 1), (3, 2))  # frames and steps; the first ones of a process take longer than others
 TRIES = 6  # of a group to reach a PSNR
 TRIALS = 3  # of a group to come near a rate
+HEIRS = 4  # groups that share the price of a change in the network, at most
 FITTED = 0.97  # of the bits of latents that fitting leaves, about
 
 
@@ -56,15 +58,16 @@ class FrameChainEncoder:
         self._settings, self._decision, self._info = settings, decision, info
         state = initial_state(model.tensors, record.seed, record.origin, record.prior)
         analysis = load_analyses(record.prior, McConfig(*record.config))
-        self._groups = FrameGroupEncoder(model, state, analysis, info, video_record(info), device)
-        self._effort = Effort(decision.steps_first, decision.steps_next)
+        self._groups = FrameGroupEncoder(model, state, analysis, info, video_record(info), device, settings.seed)
+        self._effort = Effort(decision.steps_first, decision.steps_next, decision.steps_network)
+        self._initial = state
         self._device = device
 
     def encode(self, units: Iterator[list[Sequence[Frame]]], output: Output, observer: Observer) -> None:
         """Encode to `output`, from where it stands. units: the frames of each group, from the first one on."""
         overhead = output.writer.bytes_written - sum(row.size for row in output.reports)
         control = QualityControl(self._decision, self._info.width * self._info.height, self._settings.lam, overhead)
-        carried = self._resumed(output)
+        before = self._resumed(output)
         pace = Pace(self._info, self._decision, output.writer.frames, observer)
         written = _intra_frames_written(output)
         for number, (frames,) in enumerate(units):
@@ -75,10 +78,10 @@ class FrameChainEncoder:
                 continue
             (inheritance,) = kinds(self._settings, 1, number)
             place = Place(number, 0, 0, output.writer.frames, inheritance)
-            encoded = self._group(frames, place, None if place.random_access else carried, control, pace, output)
+            encoded = self._group(frames, place, None if place.random_access else before, control, pace, output)
             output.write(encoded.record, encoded.report)
             control.account(encoded.report, intra_frames(encoded.record))
-            carried = encoded.last
+            before = encoded.after
             observer(encoded.report)
 
     @property
@@ -102,17 +105,25 @@ class FrameChainEncoder:
         """As Engine."""
         place, quality = Place(0, 0, 0, 0, Inheritance.NONE), round(quality_of(None))
         for count, steps in TIMED:
-            few, before = first[:count], self._groups.seconds_of_steps
-            report = self._groups.encode(few, place, None, quality, Effort(steps, steps), lambda *_: None).report
-            in_steps = self._groups.seconds_of_steps - before
-        rest = report.seconds_training + report.seconds_coding + report.seconds_checking - in_steps
-        return in_steps / Effort(steps, steps).total(len(few), True), rest / len(few) * self._decision.group
+            few = first[:count]
+            timed = Effort(steps, steps, min(steps, self._effort.network))
+            latents, network = self._groups.seconds_of_steps, self._groups.seconds_of_network
+            report = self._groups.encode(few, place, None, quality, timed, lambda *_: None).report
+            latents, network = self._groups.seconds_of_steps - latents, self._groups.seconds_of_network - network
+        rest = report.seconds_training + report.seconds_coding + report.seconds_checking - latents - network
+        # Of a group: what it takes on average, which is asked for in steps.
+        of_network, of_latents = timed.network_steps(len(few), True), replace(timed, network=0).total(len(few), True)
+        group = self._decision.group
+        in_network = self._effort.network_steps(group, False)
+        in_latents = self._effort.total(group, False) - in_network
+        seconds = in_latents * latents / of_latents + in_network * network / max(of_network, 1)
+        return seconds / (in_latents + in_network), rest / len(few) * group
 
     def _group(
         self,
         frames: Sequence[Frame],
         place: Place,
-        carried: Planes | None,
+        before: After | None,
         control: QualityControl,
         pace: Pace,
         output: Output,
@@ -120,7 +131,7 @@ class FrameChainEncoder:
         """A group, at the quality that the rate allows or the PSNR asks for."""
 
         def fitted(quality: int) -> EncodedFrames:
-            return self._fitted(frames, place, carried, quality, pace, output)
+            return self._fitted(frames, place, before, quality, pace, output)
 
         if self._settings.psnr is not None:
             return to_psnr(fitted, control.quality(), self._settings.psnr)
@@ -129,20 +140,29 @@ class FrameChainEncoder:
         return fitted(control.quality())
 
     def _fitted(
-        self, frames: Sequence[Frame], place: Place, carried: Planes | None, quality: int, pace: Pace, output: Output
+        self, frames: Sequence[Frame], place: Place, before: After | None, quality: int, pace: Pace, output: Output
     ) -> EncodedFrames:
         total = self._effort.total(len(frames), place.random_access)
+        price = 1 / self._heirs(place.number)
         watch = pace.watch(place.number, len(frames), total, output)
         return self._groups.encode(
-            frames, place, carried, quality, self._effort, lambda done, mse: watch(done - 1, mse, 0.0)
+            frames, place, before, quality, self._effort, lambda done, mse: watch(done - 1, mse, 0.0), price
         )
+
+    def _heirs(self, number: int) -> int:
+        """How many groups have what changes in the network with group `number`, itself included, up to HEIRS."""
+        groups = self._decision.groups
+        last = number + HEIRS if groups is None else min(number + HEIRS, groups)
+        after = range(number + 1, last)
+        inherits = (kinds(self._settings, 1, later) == [Inheritance.PREVIOUS] for later in after)
+        return 1 + sum(1 for _ in itertools.takewhile(bool, inherits))
 
     def _size(self, frames: Sequence[Frame], quality: int) -> int:
         """Bytes of a random-access group that is not fitted."""
-        return self._groups.size(frames, Place(0, 0, 0, 0, Inheritance.NONE), None, quality)
+        return self._groups.size(frames, Place(0, 0, 0, 0, Inheritance.NONE), quality)
 
-    def _resumed(self, output: Output) -> Planes | None:
-        """The last frame of the groups that are already there, decoded from the last random-access one on."""
+    def _resumed(self, output: Output) -> After | None:
+        """What the groups that are already there leave, decoded from the last random-access one on."""
         if not output.reports:
             return None
         last = output.writer.frames - 1
@@ -150,7 +170,10 @@ class FrameChainEncoder:
             (found,) = Decoder(file, device=str(self._device)).groups(last, last + 1)
         if found.check is not Check.EXACT:
             raise SelfCheckError(f"{output.path}: group {found.record.number} does not decode to what was encoded")
-        return found.frames[-1].planes
+        state = self._initial
+        for record in output.records():
+            state = apply_network(self._initial if record.random_access else state, record)
+        return After(state, found.frames[-1].planes)
 
 
 def guess(size: Callable[[Sequence[Frame], int], int], frames: Sequence[Frame], control: QualityControl) -> None:

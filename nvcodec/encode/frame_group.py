@@ -1,255 +1,184 @@
-"""One group of coded frames: frames to a record, checked by decoding its own bytes."""
+"""One group of coded frames: frames to a record, checked by decoding its own bytes.
+
+Where an effort says so, the network is fitted to the group first: the frames are coded once without steps of gradients
+under the network of the group before, the network is fitted to what came of it (training.adaptation), and the frames
+are coded again, under the new one if it saves more bits than what changes costs.
+"""
 
 from __future__ import annotations
 
 import itertools
+import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from nvcodec.bitstream.frames import CodedFrame, FramesSection, quality_of_depth
 from nvcodec.bitstream.group_records import GroupRecord, Section
 from nvcodec.bitstream.records import VideoRecord
 from nvcodec.bitstream.registry import SectionKind
-from nvcodec.decode.frames import Motions, References, code_prediction, decode_frames, named_weights
-from nvcodec.decode.pictures import Planes, to_picture, to_planes
-from nvcodec.decode.state import State
-from nvcodec.encode.checking import Costs, checked, new_record, size_of
-from nvcodec.encode.checking import Place as GroupPlace
-from nvcodec.encode.qualities import indices_of
+from nvcodec.decode.frames import decode_frames, named_weights
+from nvcodec.decode.pictures import Planes
+from nvcodec.decode.state import EncodedGroup, State, apply_network, encode_network
+from nvcodec.encode.checking import Costs, Place, checked, new_record, size_of
+from nvcodec.encode.frame_fit import Effort, FrameCoder, distortion_of
+from nvcodec.encode.frame_replay import Replay
 from nvcodec.encode.report import GroupReport
-from nvcodec.encode.symbols import Writer, stream
-from nvcodec.errors import SelfCheckError
-from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
+from nvcodec.errors import MalformedError, SelfCheckError
 from nvcodec.models.mc import Mc
+from nvcodec.training.adaptation import Adapter
 from nvcodec.training.analysis import Analyses
-from nvcodec.training.displacement import Flows
-from nvcodec.training.distortion import distortion, distortion_rows
-from nvcodec.training.frames import FrameLatents, FrameSettings, FrameTrainer, Task, Watch, lambda_of
+from nvcodec.training.frames import Watch, lambda_of
 from nvcodec.video import Frame, VideoInfo
 
-FEWER = 0.75  # steps of a frame between two others, over those of the depth before
-SPLITS = ((2, 32, 8192), (1, 8, 1536))  # split, from so many frames on, and bytes: each part takes some 8 more
-TOGETHER = 1 << 20  # luma samples that are fitted at a time
+FIRST_LOOK = Effort(0, 0)
+REPLAYED = 4  # steps of the network between replays of the group
 
 
-@dataclass(frozen=True)
-class Effort:
-    """Steps of an intra frame, and of one that is predicted from one other."""
+@dataclass(frozen=True, eq=False)
+class After:
+    """What a group leaves to the next one: the state of its network, and its last frame as a decoder has it."""
 
-    first: int
-    next: int
-
-    def steps(self, depth: int) -> int:
-        """Of a frame at a depth of the hierarchy."""
-        return self.first if depth == 0 else max(min(self.next, 1), round(self.next * FEWER ** (depth - 1)))
-
-    def total(self, frames: int, fresh: bool) -> int:
-        """Of a group."""
-        return sum(self.steps(place.depth) for place in coding_order(frames, not fresh))
+    state: State
+    last: Planes
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedFrames:
-    """A group that is ready to be written, and its last frame as a decoder has it."""
+    """A group that is ready to be written."""
 
     record: GroupRecord
-    last: Planes
+    after: After
     report: GroupReport
 
 
-@dataclass(frozen=True, eq=False)
-class _CodedFrame:
-    """One frame: how it is coded, its symbols, and what a decoder makes of it."""
-
-    header: CodedFrame
-    symbols: Writer
-    planes: Planes
-
-
-@dataclass(frozen=True, eq=False)
-class _CodedGroup:
-    """A group's record, the frames that it should decode to, in the order of display, and what it took."""
-
-    record: GroupRecord
-    planes: list[Planes]
-    costs: Costs
-
-
 class FrameGroupEncoder:
-    """Encodes groups of one video with the network that `state` has."""
+    """Encodes groups of one video. initial: the state that random-access groups start from."""
 
     def __init__(
-        self, model: Mc, state: State, analysis: Analyses, info: VideoInfo, video: VideoRecord, device: torch.device
+        self,
+        model: Mc,
+        initial: State,
+        analysis: Analyses,
+        info: VideoInfo,
+        video: VideoRecord,
+        device: torch.device,
+        seed: int = 0,
     ) -> None:
         self.model, self.info, self.video, self.device = model, info, video, device
-        self.weights = named_weights(model, state, device)
-        model.check(self.weights)
-        self._trainer = FrameTrainer(
-            model, self.weights, analysis.to(device), _distortion(info, device), info.width * info.height
-        )
-
-    @property
-    def seconds_of_steps(self) -> float:
-        """That gradients have taken so far."""
-        return self._trainer.seconds
+        self.seconds_of_steps = self.seconds_of_network = 0.0  # that gradients have taken so far
+        self._initial, self._analysis, self._seed = initial, analysis.to(device), seed
+        self._distortion = distortion_of(info, device)
+        model.check(named_weights(model, initial, torch.device("cpu")))
 
     def encode(
         self,
         frames: Sequence[Frame],
-        place: GroupPlace,
-        carried: Planes | None,
+        place: Place,
+        before: After | None,
         quality: int,
         effort: Effort,
         watch: Watch,
+        price: float = 1.0,
     ) -> EncodedFrames:
-        """Fit, code, decode and compare. carried: the last frame of the group before, None for a random-access group.
+        """Fit, code, decode and compare. before: of the group before, None for a random-access group.
 
-        quality: as in encode.qualities.
+        quality: as in encode.qualities. watch: called with the steps done of `effort.total`. price: of a bit of what
+        changes in the network, in bits of these frames: less than 1 where the groups after it will have it, too.
         """
-        coded = self._fit(frames, place, carried, quality, effort, watch)
         began = time.perf_counter()
-        planes = self._decoded(coded.record, carried, coded.planes)
-        record, report = checked(coded.record, planes, frames, self.video, self.info, self.device, coded.costs, began)
-        return EncodedFrames(record, planes[-1], report)
-
-    def size(self, frames: Sequence[Frame], place: GroupPlace, carried: Planes | None, quality: int) -> int:
-        """Bytes of a group whose latents are as analysis and search have them; it is not decoded."""
-        coded = self._fit(frames, place, carried, quality, Effort(0, 0), lambda *_: None)
-        return size_of(coded.record, self.video)
-
-    def _fit(
-        self,
-        frames: Sequence[Frame],
-        place: GroupPlace,
-        carried: Planes | None,
-        quality: int,
-        effort: Effort,
-        watch: Watch,
-    ) -> _CodedGroup:
-        """Frames to a record; arguments as of `encode`."""
-        began = time.perf_counter()
-        order, (index, offsets) = coding_order(len(frames), carried is not None), indices_of(quality)
-        coded: dict[int, _CodedFrame] = {}
-        shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
-        references = References(lambda frame: to_picture(shown[frame], self.info, self.device), self.info)
-        motions = Motions()
-        originals = {CARRIED: carried} if carried is not None else {}
-        originals |= {number: frame.planes for number, frame in enumerate(frames)}
-        flows = Flows(lambda frame: to_picture(originals[frame], self.info, self.device))
-        done, errors = 0, 0.0
-        for together in self._batches(order):
-            depth = together[0].depth
-            own = quality_of_depth(index, offsets, depth)
-            settings = FrameSettings(effort.steps(depth), lambda_of(own))
-            tasks = [
-                Task(
-                    to_picture(frames[p.frame].planes, self.info, self.device),
-                    [references[r] for r in p.references],
-                    motions.guess(p),
-                    [flows.between(p.frame, r) for r in p.references],
-                    p.depth,
-                )
-                for p in together
-            ]
-            if depth == 1 and self._begins_anew(tasks[0], own):
-                tasks = [Task(tasks[0].target)]
-            before = done
-
-            def watched(step: int, mse: float, before: int = before, count: int = len(together)) -> None:
-                watch(before + step * count, mse)
-
-            found = self._trainer.fit(tasks, own, settings, watched)
-            done += settings.steps * len(together)
-            errors += self._trainer.mse * len(together)
-            for p, latents, task in zip(together, found, tasks, strict=True):
-                coded[p.frame] = self._code(latents, p, task, motions, own)
-                shown[p.frame] = coded[p.frame].planes
+        base, carried = (before.state, before.last) if before else (self._initial, None)
+        state, network = base, None
+        first = effort.network_steps(len(frames), before is None)
+        if first:
+            state, network = self._adapted(frames, place, base, carried, quality, first, price, watch)
+        coder = self._coder(state)
+        coded = coder.fit(frames, carried, quality, effort, lambda done, mse: watch(first + done, mse))
+        self.seconds_of_steps += coder.seconds_of_steps
         fitting, began = time.perf_counter() - began, time.perf_counter()
-        in_order = [coded[p.frame] for p in order]
-        headers = tuple(one.header for one in in_order)
-        section = FramesSection(index, offsets, headers, streams_of([one.symbols for one in in_order], order))
-        record = new_record(place, frames, (Section(SectionKind.FRAMES, section.pack()),))
-        bits: dict[str, float] = {}
-        for one in in_order:
-            for name, cost in one.symbols.bits.items():
-                bits[name] = bits.get(name, 0.0) + cost
+        sections = (*(network.sections if network else ()), Section(SectionKind.FRAMES, coded.section.pack()))
+        record = new_record(place, frames, sections)
         costs = Costs(
             psnr_training=None,
-            mse=errors / len(frames),
-            bits_per_tensor=bits,
+            mse=coded.mse,
+            bits_per_tensor=coded.bits | self._bits_per_tensor(network),
             lam=lambda_of(quality),
-            steps=effort.total(len(frames), place.random_access),
+            steps=effort.total(len(frames), before is None),
             seconds_training=fitting,
             seconds_coding=time.perf_counter() - began,
         )
-        return _CodedGroup(record, [coded[n].planes for n in range(len(frames))], costs)
+        began = time.perf_counter()
+        state, planes = self._decoded(record, base, carried, coded.planes)
+        record, report = checked(record, planes, frames, self.video, self.info, self.device, costs, began)
+        return EncodedFrames(record, After(state, planes[-1]), report)
 
-    def _batches(self, order: Sequence[Place]) -> Iterator[Sequence[Place]]:
-        """Frames that do not refer to each other, at most TOGETHER samples at a time, by depth."""
-        most = max(1, TOGETHER // (self.info.width * self.info.height))
-        for _, level in itertools.groupby(sorted(order, key=lambda p: p.depth), key=lambda p: p.depth):
-            places = list(level)
-            for start in range(0, len(places), most):
-                yield places[start : start + most]
+    def size(self, frames: Sequence[Frame], place: Place, quality: int) -> int:
+        """Bytes of a random-access group whose latents are as analysis and search have them; it is not decoded."""
+        coded = self._coder(self._initial).fit(frames, None, quality, FIRST_LOOK, lambda *_: None)
+        return size_of(new_record(place, frames, (Section(SectionKind.FRAMES, coded.section.pack()),)), self.video)
 
-    def _begins_anew(self, task: Task, quality: int) -> bool:
-        """Whether a frame is better off without what lies before it: there is a cut between."""
-        lam = lambda_of(quality)
-        alone, predicted = (self._trainer.outlook(t, quality, lam) for t in (Task(task.target), task))
-        return alone < predicted
+    def _coder(self, state: State) -> FrameCoder:
+        """That codes under the network of a state."""
+        weights = named_weights(self.model, state, self.device)
+        return FrameCoder(self.model, weights, self._analysis, self.info, self.device)
 
-    @torch.no_grad()
-    def _code(self, latents: FrameLatents, place: Place, task: Task, motions: Motions, quality: int) -> _CodedFrame:
-        """What a decoder makes of a frame's latents."""
-        intra = not task.references
-        network = self.model.network(intra)
-        symbols = Writer(latents.by_name(network))
-        levels = [level for level in network.levels if bool(latents.latents[level].any())]
-        tuning = self.model.tuning(self.weights, intra, quality)
-        prediction = None
-        if not intra:
-            prediction = code_prediction(self.model, self.weights, place, task.references, quality, motions, symbols)
-        picture = self.model.picture(self.weights, tuning, prediction, symbols, levels=levels)
-        header = CodedFrame(intra, tuple(level in levels for level in network.levels))
-        return _CodedFrame(header, symbols, to_planes(picture, self.info))
+    def _adapted(
+        self,
+        frames: Sequence[Frame],
+        place: Place,
+        base: State,
+        carried: Planes | None,
+        quality: int,
+        steps: int,
+        price: float,
+        watch: Watch,
+    ) -> tuple[State, EncodedGroup | None]:
+        """A network for these frames: a state with its integers, and what it costs; `base` and None where none pays."""
+        chance = random.Random(f"{self._seed} {place.number}")
+        look = self._coder(base).fit(frames, carried, quality, FIRST_LOOK, lambda *_: None)
+        replay = Replay(self.model, frames, carried, look, self._distortion, self.info, self.device, chance)
+        began = time.perf_counter()
+        adapter = Adapter(self.model, base.latents, self._distortion, self.device, steps, price, chance)
+        before, examples = replay.play(adapter.weights())
+        if not examples:
+            return base, None
+        for step in range(steps):
+            if step and step % REPLAYED == 0:
+                _, examples = replay.play(adapter.weights())
+            adapter.step(examples)
+            watch(step + 1, look.mse)
+        after, _ = replay.play(adapter.weights())
+        self.seconds_of_network += time.perf_counter() - began
+        state = replace(base, latents=adapter.integers())
+        network = encode_network(base, state.latents, carried is None)
+        if network is None or before - after < price * 8 * sum(len(section.data) for section in network.sections):
+            return base, None
+        try:
+            self.model.check(named_weights(self.model, state, torch.device("cpu")))
+        except MalformedError:  # a sum that might not be exact
+            return base, None
+        return state, network
 
-    def _decoded(self, record: GroupRecord, carried: Planes | None, expected: list[Planes]) -> list[Planes]:
-        """The frames, from the record's bytes. SelfCheckError where they are not what was coded."""
+    def _bits_per_tensor(self, network: EncodedGroup | None) -> dict[str, float]:
+        """Of the tensors that change."""
+        if network is None:
+            return {}
+        pairs = zip(self.model.tensors, network.tensors.bits, strict=True)
+        return {t.name: bits for t, bits in pairs if bits}
+
+    def _decoded(
+        self, record: GroupRecord, base: State, carried: Planes | None, expected: list[Planes]
+    ) -> tuple[State, list[Planes]]:
+        """The state after a group, and its frames, from the record's bytes. SelfCheckError where they are not what was
+        coded."""
         again = GroupRecord.unpack(record.pack(self.video), self.video)
-        planes = decode_frames(
-            self.model, self.weights, again.section(SectionKind.FRAMES), len(expected), carried, self.info
-        )
+        state = apply_network(base, again)
+        weights = named_weights(self.model, state, self.device)
+        payload = again.section(SectionKind.FRAMES)
+        planes = decode_frames(self.model, weights, payload, len(expected), carried, self.info)
         pairs = zip(itertools.chain(*planes), itertools.chain(*expected), strict=True)
         if not all(np.array_equal(a, b) for a, b in pairs):
             raise SelfCheckError(f"group {record.number}: the bytes decode to other frames than were encoded")
-        return planes
-
-
-def streams_of(frames: Sequence[Writer], order: Sequence[Place]) -> tuple[bytes, ...]:
-    """The streams of a group, of more than one part where that does not cost much.
-
-    frames: in coding order.
-    """
-    whole = stream(frames)
-    for split, least, size in SPLITS:
-        if len(frames) >= least and len(whole) >= size:
-            held = parts(order, split)
-            return tuple(stream([frames[number] for number in numbers]) for numbers in held)
-    return (whole,)
-
-
-def _distortion(info: VideoInfo, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """training.distortion of each of N pictures (N, 6, h, w)."""
-    rows = torch.tensor([distortion_rows(info)], dtype=torch.float32, device=device)  # (1, 4, 3)
-    unit = 4 if info.bit_depth == 8 else 1  # in which pictures are
-    height, width = -(-info.height // 2), -(-info.width // 2)
-
-    def of(pictures: Tensor, targets: Tensor) -> Tensor:
-        return distortion((pictures - targets)[:, :, :height, :width] / unit, rows)
-
-    return of
+        return state, planes

@@ -52,6 +52,7 @@ class Decision:
     sized: bool
     steps_first: int
     steps_next: int
+    steps_network: int
     division: Division
     layout: Layout | None
     census: Census
@@ -213,6 +214,7 @@ def decide(
         sized=sized,
         steps_first=settings.steps_first or training.steps_first,
         steps_next=settings.steps_next or training.steps_next,
+        steps_network=training.steps_network if settings.steps_network is None else settings.steps_network,
         division=how,
         layout=layout,
         census=counted,

@@ -28,6 +28,7 @@ class Plan:
     parameters: int
     steps_first: int
     steps_next: int
+    steps_network: int
     steps: int | None
     bpp: float | None
     seconds: float | None

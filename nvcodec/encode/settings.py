@@ -23,7 +23,8 @@ class EncodeSettings:
     Network: model, None for mc where the video is 4:2:0 or gray and nirvana where it is not; group, frames of a group,
         or chunk, their seconds, for models whose groups are chunks; of all but mc width, or parameters, how many the
         network may have; and of some models patch, depth, channels, block_channels and conv, 'quantised' or 'float'.
-    Training: steps_first, steps_next, iterations of a random-access group and of the others; prune, part of the weights
+    Training: steps_first, steps_next, iterations of a random-access group and of the others;
+        steps_network, of mc, those that fit the network to each group; prune, part of the weights
         that training makes zero, of all but mc.
     Sharing (NerVast), of all but mc: share, the part kappa of the parameters that groups of a window have in common, 0
         for windows whose groups have nothing in common; mask, the score by which it is chosen (training.sharing);
@@ -55,6 +56,7 @@ class EncodeSettings:
     conv: str | None = None
     steps_first: int | None = None
     steps_next: int | None = None
+    steps_network: int | None = None
     prune: float = 0.0
     share: float | None = None
     mask: str = "layers"
@@ -122,7 +124,7 @@ CHOICES = {
 }
 """Settings that are one of a few words."""
 
-NETWORK_OPTIONS = ("patch", "chunk", "depth", "channels", "block_channels", "conv")
+NETWORK_OPTIONS = ("patch", "chunk", "depth", "channels", "block_channels", "conv", "steps_network")
 """Settings that only some models have."""
 
 BOUNDS = (
@@ -139,6 +141,7 @@ BOUNDS = (
     ("block_channels", 1, 256),
     ("steps_first", 1, 10**7),
     ("steps_next", 1, 10**7),
+    ("steps_network", 0, 10**7),
     ("prune", 0, 0.99),
     ("share", 0, 1),
     ("scene_threshold", 1e-6, 1),

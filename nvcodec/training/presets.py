@@ -23,7 +23,8 @@ PRESETS = {
 class Training:
     """How the groups of a network are trained under a preset.
 
-    steps_first, steps_next: iterations of a random-access group and of the others. frames_per_step: frames that an
+    steps_first, steps_next: iterations of a random-access group and of the others. steps_network: those
+    that fit the network to a group of coded frames. frames_per_step: frames that an
     iteration sees, 0 for all of a group. published: train as the papers do, Adam on weights with the rate as a
     gradient; else Adam with proximal steps, and Muon for random-access groups where `muon`. rate_first, rate_next:
     learning rates. lam, lam_next: lambda of NIRVANA's Eq. 2 to start from where a rate or a PSNR is asked for.
@@ -32,6 +33,7 @@ class Training:
 
     steps_first: int
     steps_next: int
+    steps_network: int = 0
     frames_per_step: int = 0
     published: bool = False
     muon: bool = True

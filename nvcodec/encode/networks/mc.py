@@ -16,10 +16,10 @@ WIDTH = McConfig().width
 
 PRESETS = {
     "ultrafast": Training(24, 8),
-    "fast": Training(60, 40),
-    "medium": Training(200, 140),
-    "slow": Training(600, 400),
-    "paper": Training(3000, 2000),
+    "fast": Training(40, 24, 50),
+    "medium": Training(200, 140, 200),
+    "slow": Training(600, 400, 600),
+    "paper": Training(3000, 2000, 2000),
 }
 """Steps of an intra frame, and of a frame that is predicted from one other; those between two have fewer."""
 
@@ -29,7 +29,7 @@ class McNetwork:
 
     name = "mc"
     frames = True
-    options: frozenset[str] = frozenset()
+    options = frozenset({"steps_network"})
     least_width = WIDTH
     costs = BitCosts(fresh=0, moving=0, settled=0, mask=0)  # all weights are those of the prior
 
