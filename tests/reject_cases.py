@@ -87,7 +87,7 @@ def pack_sections(sections):
 
 
 def header(**fields):
-    values = dict(major=0, minor=8, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
+    values = dict(major=0, minor=9, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
     head = W.data[:8] + struct.pack("<BBHIII", *values.values())
     return head + struct.pack("<I", zlib.crc32(head)) + W.data[28:]
 
@@ -125,7 +125,12 @@ def tables(*fields, k_code=0, order=0, tail=0):
 
 
 def zeros(count):
-    """Tensors that are coded ZERO."""
+    """A run of tensors that are coded ZERO."""
+    return (0, 3), (count, 2 * count.bit_length() - 1)
+
+
+def nothing(count):
+    """Tensors of a mask of which no element is shared."""
     return ((0, 3),) * count
 
 
@@ -207,7 +212,7 @@ def cases():
     yield "H2", whole[:5]
     yield "H2", whole[:27]
     yield "H3", flipped(whole, 20)
-    for version in ({"major": 1}, {"minor": 7}, {"minor": 9}):
+    for version in ({"major": 1}, {"minor": 8}, {"minor": 10}):
         yield "H4", header(**version)
     yield "H5", header(reserved=1)
     yield "H6", header(incompatible=1 << 31)
@@ -364,7 +369,7 @@ def cases():
     for k_code in (6, 7):
         yield "E1", W.sections(1, TABLES=tables(*zeros(8), k_code=k_code), SYMBOLS=b"")
     yield "E2", W.sections(1, TABLES=tables(*zeros(8), order=24), SYMBOLS=b"")
-    for id_ in (5, 6, 7):
+    for id_ in (6, 7):
         yield "E3", W.sections(1, TABLES=tables((id_, 3), *zeros(7)), SYMBOLS=b"")
     yield "E4", W.sections(0, TABLES=tables((4, 3), (24, 6), (4, 6), *zeros(7)), SYMBOLS=block((2, 2)))
     for d in (48, 63):
@@ -377,6 +382,9 @@ def cases():
     yield "E8", W.sections(1, TABLES=b"", SYMBOLS=b"")
     yield "E8", W.sections(1, TABLES=tables(*zeros(8), tail=1), SYMBOLS=b"")
     yield "E8", W.sections(1, TABLES=tables(*ONE_PAIR, (1, 1)), SYMBOLS=block((2, 2)))
+    yield "E19", W.sections(1, TABLES=tables(*zeros(9)), SYMBOLS=b"")
+    yield "E19", W.sections(1, TABLES=tables(*SINGLE, *zeros(8)), SYMBOLS=block((2, 2)))
+    yield "E20", W.sections(1, TABLES=tables((5, 3), *zeros(7)), SYMBOLS=block((2, 2)))
     good = block((1, 3))
     yield "E9", W.sections(1, TABLES=tables(*ONE_PAIR), SYMBOLS=flipped(good, len(good) - 1))
     yield "E9", W.sections(1, TABLES=tables(*ONE_PAIR), SYMBOLS=uvarint(len(good)) + good[1:] + b"\0")

@@ -14,6 +14,7 @@ from reject_cases import (
     end,
     flipped,
     model_bytes,
+    nothing,
     pack,
     pack_sections,
     tables,
@@ -62,9 +63,9 @@ def grup(number, **change):
 
 SHARE = (
     Section(STEPS, W.groups[0].section(STEPS)),
-    Section(TABLES, tables((0, 3))),
+    Section(TABLES, tables(*zeros(1))),
     Section(SYMBOLS, b""),
-    Section(MASK, mask((1, 3), *zeros(7))),
+    Section(MASK, mask((1, 3), *nothing(7))),
 )
 SHARED = grup(0)
 
@@ -131,27 +132,27 @@ def mask_cases():
         return W.join(W.modl, window(sections=(*SHARE[:3], Section(MASK, data)), **change), SHARED, W.grup[1], W.fend)
 
     for id_ in (6, 7):
-        yield "E14", file(mask((id_, 3), *zeros(7)))
+        yield "E14", file(mask((id_, 3), *nothing(7)))
     for id_ in (3, 4, 5):
-        yield "E15", file(mask((1, 3), (id_, 3), (0, 2), (32, 6), (0, 2), (32, 6), *zeros(6)))
+        yield "E15", file(mask((1, 3), (id_, 3), (0, 2), (32, 6), (0, 2), (32, 6), *nothing(6)))
     columns = (4, 3), (0, 2)  # Rice order 0
-    yield "E16", file(mask(*columns, (63, 6), (0b110, 3), *zeros(7)))
-    yield "E16", file(mask(*columns, (0, 6), (0b10, 2), *zeros(7)))
-    yield "E16", file(mask(*columns, (0, 6), (2**128 - 2, 128), *zeros(7)))
-    single = (2, 3), (32, 6), *zeros(7)
+    yield "E16", file(mask(*columns, (63, 6), (0b110, 3), *nothing(7)))
+    yield "E16", file(mask(*columns, (0, 6), (0b10, 2), *nothing(7)))
+    yield "E16", file(mask(*columns, (0, 6), (2**128 - 2, 128), *nothing(7)))
+    single = (2, 3), (32, 6), *nothing(7)
     both = mask_block((1, 1))
     yield "E17", file(b"")
     yield "E17", file(b"\x04\x20\x00\x00")
-    yield "E17", file(mask((1, 3), *zeros(4)))
-    yield "E17", file(mask((1, 3), *zeros(7), tail=b"\0"))
+    yield "E17", file(mask((1, 3), *nothing(4)))
+    yield "E17", file(mask((1, 3), *nothing(7), tail=b"\0"))
     yield "E17", file(mask(*single, (1, 1), blocks=both))
     yield "E18", file(mask(*single))
     yield "E18", file(mask(*single, blocks=both[:-1]))
     yield "E18", file(mask(*single, blocks=flipped(both, len(both) - 1)))
     yield "E18", file(mask(*single, blocks=both + b"\0"))
-    yield "E18", file(mask((1, 3), *zeros(7), blocks=b"\0"))
+    yield "E18", file(mask((1, 3), *nothing(7), blocks=b"\0"))
     yield "W17", file(mask(*single, blocks=mask_block((1, 0))))
-    yield "W17", file(mask(*zeros(8)))
+    yield "W17", file(mask(*nothing(8)))
 
 
 # Vectors with windows, changed ----------------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def vector_cases():
     yield "W8", edit_group(V, 4, inheritance=WINDOW)
     yield "W10", edit_group(V, 1, inheritance=WINDOW_PREVIOUS)
     yield "E4", group_sections(0, TABLES=tables((4, 3), (24, 6), (4, 6), *zeros(6)), SYMBOLS=block((2, 2)))
-    yield "E8", with_sections(TABLES=tables(*zeros(8)), SYMBOLS=b"")  # four tensors have shared elements
+    yield "E19", with_sections(TABLES=tables(*zeros(8)), SYMBOLS=b"")  # four tensors have shared elements
     section = record.section(MASK)
     header, blocks = section[: 1 + section[0]], section[1 + section[0] :]
     yield "E17", with_sections(MASK=header[:-1])

@@ -377,7 +377,7 @@ def test_wire_ids_never_change():
     assert {e.name: int(e) for e in TensorKind} == {"LATENT": 0, "FLOAT32": 1}
     sections = {"STEPS": 1, "TABLES": 2, "SYMBOLS": 3, "BLOBS": 4, "MASK": 5, "FRAMES": 6}
     assert {e.name: int(e) for e in SectionKind} == sections
-    codings = {"ZERO": 0, "SINGLE": 1, "ROWS": 2, "COLUMNS": 3, "CONTEXT": 4}
+    codings = {"ZERO": 0, "SINGLE": 1, "ROWS": 2, "COLUMNS": 3, "CONTEXT": 4, "LIKE": 5}
     assert {e.name: int(e) for e in registry.TensorCoding} == codings
     masks = {"NONE": 0, "ALL": 1, "SINGLE": 2, "ROWS": 3, "COLUMNS": 4, "PRODUCT": 5}
     assert {e.name: int(e) for e in registry.MaskCoding} == masks

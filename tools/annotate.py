@@ -26,7 +26,7 @@ VIDEO_FIELDS = (
 )  # fmt: skip
 CONFIG_FIELDS = ("patch", "group", "width", "depth", "channels", "block channels", "omega", "conv_float")
 SECTIONS = {1: "STEPS", 2: "TABLES", 3: "SYMBOLS", 4: "BLOBS", 5: "MASK"}  # of model 1
-CODINGS = ("ZERO", "SINGLE", "ROWS", "COLUMNS", "CONTEXT")
+CODINGS = ("ZERO", "SINGLE", "ROWS", "COLUMNS", "CONTEXT", "LIKE")
 MASK_CODINGS = ("NONE", "ALL", "SINGLE", "ROWS", "COLUMNS", "PRODUCT")
 PER_LINE = 16
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 from collections.abc import Iterable
@@ -17,7 +18,10 @@ from nvcodec.models import priors
 from nvcodec.training import analysis
 from nvcodec.training.excerpts import Clip, load_clip
 from nvcodec.training.prior import Prior, export
+from nvcodec.video import ColorInfo, Frame, Range, VideoInfo
 
+DISTANCES = (1, 1, 2)  # of the frames of a group
+MOST = 512  # samples of a side of what is encoded
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvcodec" / "excerpts"
 
 
@@ -40,6 +44,25 @@ def load_clips(paths: Iterable[Path], cache: Path, longest: int, most: int) -> l
     return out
 
 
+def groups_of(clip: Clip, count: int, longest: int, place: random.Random) -> tuple[VideoInfo, list[list[Frame]]]:
+    """Up to `count` groups in a row of up to `longest` frames, from a place in a clip and at a distance at random."""
+    height, width = (min(size, MOST) for size in clip.size)
+    top, left = ((whole - size) // 4 * 2 for whole, size in zip(clip.size, (height, width), strict=True))
+    step = place.choice(DISTANCES)
+    while step > 1 and count * longest * step > len(clip.frames):
+        step -= 1
+    first = place.randrange(max(1, len(clip.frames) - count * longest * step))
+    frames = []
+    for number, record in enumerate(clip.frames[first::step][: count * longest]):
+        planes = [
+            record[name][top >> s : (top + height) >> s, left >> s : (left + width) >> s].copy()
+            for name, s in (("y", 0), ("u", 1), ("v", 1))
+        ]
+        frames.append(Frame(tuple(planes), number))
+    info = VideoInfo(width, height, color=ColorInfo(matrix=1, range=Range.LIMITED))
+    return info, [frames[start : start + longest] for start in range(0, len(frames), longest)]
+
+
 class Interrupt:
     """Set by the signals that end a program, so that a step is never cut in two."""
 
@@ -52,9 +75,9 @@ class Interrupt:
         self.set = True
 
 
-def release(prior: Prior, origin: bytes | None = None) -> None:
-    """Write the prior into the package and make encoders take it. origin: as `export` has it."""
-    name = export(prior, priors.PATHS[0], analysis.FOLDER, origin).hex()
+def release(prior: Prior, origin: bytes | None = None, own: str = "") -> None:
+    """Write the prior into the package and make encoders take it. origin, own: as `export` has them."""
+    name = export(prior, priors.PATHS[0], analysis.FOLDER, origin, own).hex()
     path = Path(network.__file__)
     text, found = re.subn(r'(?m)^(PRIOR = bytes\.fromhex\(")\w{16}("\))$', rf"\g<1>{name}\2", path.read_text("utf-8"))
     if found != 1:

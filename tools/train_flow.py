@@ -34,19 +34,16 @@ from nvcodec.encode.plan import video_record  # noqa: E402
 from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
 from nvcodec.models.base import Coder, Weights  # noqa: E402
 from nvcodec.models.integer import EXACT, Arithmetic  # noqa: E402
-from nvcodec.models.mc import Mc, McConfig  # noqa: E402
+from nvcodec.models.mc import FLOW, Mc, McConfig  # noqa: E402
 from nvcodec.training.analysis import load_analyses  # noqa: E402
 from nvcodec.training.excerpts import Clip  # noqa: E402
 from nvcodec.training.flow_fit import CodedField, FlowTrainer  # noqa: E402
 from nvcodec.training.prior import restore  # noqa: E402
-from nvcodec.video import ColorInfo, Frame, Range, VideoInfo  # noqa: E402
-from tools.prior_runs import CACHE, Interrupt, load_clips, release  # noqa: E402
+from tools.prior_runs import CACHE, Interrupt, groups_of, load_clips, release  # noqa: E402
 
 GROUPS = 2  # in a row: the second one is carried on from the first
 STEPS = Effort(8, 0)
 QUALITIES = (2, 66)
-DISTANCES = (1, 1, 2)  # of the frames of a group
-MOST = 512  # samples of a side of what is encoded
 HELD_BACK = 10  # every tenth group is not learned from
 
 
@@ -69,29 +66,14 @@ class Recorder(Mc):
 
 def coded_fields(clip: Clip, place: random.Random) -> Iterator[list[CodedField]]:
     """Of GROUPS groups of a clip, from a place in it and at a quality that are chosen at random."""
-    longest = McConfig().group
-    height, width = (min(size, MOST) for size in clip.size)
-    top, left = ((whole - size) // 4 * 2 for whole, size in zip(clip.size, (height, width), strict=True))
-    info = VideoInfo(width, height, color=ColorInfo(matrix=1, range=Range.LIMITED))
-    model = Recorder(McConfig(), height, width)
+    info, units = groups_of(clip, GROUPS, McConfig().group, place)
+    model = Recorder(McConfig(), info.height, info.width)
     state = initial_state(model.tensors, 0, Origin.PRIOR, network.PRIOR)
     analysis = load_analyses(network.PRIOR, McConfig())
     groups = FrameGroupEncoder(model, state, analysis, info, video_record(info), torch.device("cpu"))
-    step = place.choice(DISTANCES)
-    while step > 1 and GROUPS * longest * step > len(clip.frames):
-        step -= 1
-    first = place.randrange(max(1, len(clip.frames) - GROUPS * longest * step))
-    chosen = clip.frames[first::step][: GROUPS * longest]
     quality, before = place.randint(*QUALITIES), None
-    for number, start in enumerate(range(0, len(chosen), longest)):
-        frames = []
-        for n, record in enumerate(chosen[start : start + longest]):
-            planes = [
-                record[name][top >> s : (top + height) >> s, left >> s : (left + width) >> s].copy()
-                for name, s in (("y", 0), ("u", 1), ("v", 1))
-            ]
-            frames.append(Frame(tuple(planes), start + n))
-        at = Place(number, 0, 0, start, Inheritance.PREVIOUS if number else Inheritance.NONE)
+    for number, frames in enumerate(units):
+        at = Place(number, 0, 0, frames[0].pts, Inheritance.PREVIOUS if number else Inheritance.NONE)
         before = groups.encode(frames, at, before, quality, STEPS, lambda *_: None).after
         yield model.fields
         model.fields = []
@@ -160,7 +142,7 @@ def main(
         click.echo(f"{len(judged)} fields that were held back: {before:.1f} bits before, {after:.1f} now")
         if stop.set:
             sys.exit(130)
-        release(trainer.prior, network.PRIOR)
+        release(trainer.prior, network.PRIOR, FLOW)
     except NvcodecError as error:
         raise click.ClickException(str(error)) from None
 

@@ -60,6 +60,7 @@ class TensorCoding(IntEnum):
     ROWS = 2  # one table for each index of the first axis
     COLUMNS = 3  # one table for each index of the other axes
     CONTEXT = 4  # one table for each class of what was decoded before
+    LIKE = 5  # the table of the last tensor before it that is SINGLE
 
 
 class MaskCoding(IntEnum):

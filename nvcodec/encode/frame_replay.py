@@ -27,7 +27,10 @@ from nvcodec.video import Frame, VideoInfo
 
 
 class Replay:
-    """One group. carried: the last frame of the group before, if it follows one. chance: where excerpts lie."""
+    """One group. carried: the last frame of the group before, if it follows one. chance: where excerpts lie.
+
+    predicted: the places of the frames that are, in coding order.
+    """
 
     def __init__(
         self,
@@ -40,12 +43,13 @@ class Replay:
         device: torch.device,
         chance: random.Random,
     ) -> None:
-        self._model, self._distortion, self._info, self._device = model, distortion, info, device
+        self.model, self.distortion = model, distortion
+        self._info, self._device = info, device
         self._chance, self._section, self._latents = chance, coded.section, coded.latents
         self._order = coding_order(len(frames), carried is not None)
-        self._predicted = [p for p in self._order if coded.latents[p.frame].fields]
+        self.predicted = [p for p in self._order if coded.latents[p.frame].fields]
         self._targets = [frame.planes for frame in frames]
-        predicted = {p.frame for p in self._predicted}
+        predicted = {p.frame for p in self.predicted}
         self._known = {n: planes for n, planes in enumerate(coded.planes) if n not in predicted}
         if carried is not None:
             self._known[CARRIED] = carried
@@ -58,7 +62,7 @@ class Replay:
         references = References(lambda frame: to_picture(shown[frame], self._info, self._device), self._info)
         size = self._info.height, self._info.width
         cost, examples = 0.0, []
-        for place in self._predicted:
+        for place in self.predicted:
             latents = self._latents[place.frame]
             frame = Example(
                 target=to_picture(self._targets[place.frame], self._info, self._device),
@@ -69,7 +73,7 @@ class Replay:
                 quality=quality_of_depth(self._section.quality, self._section.offsets, place.depth),
                 pixels=size[0] * size[1],
             )
-            picture, bits = frame.coded(self._model, weights, self._distortion, EXACT)
+            picture, bits = frame.coded(self.model, weights, self.distortion, EXACT)
             cost += float(bits)
             shown[place.frame] = to_planes(picture, self._info)
             examples += excerpts_of(frame, self._chance)

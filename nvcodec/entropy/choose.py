@@ -14,6 +14,7 @@ from nvcodec.entropy import tables
 from nvcodec.entropy.codings import (
     COLUMNS,
     CONTEXT,
+    LIKE,
     MAX_ESCAPE_ORDER,
     ROWS,
     SINGLE,
@@ -46,13 +47,43 @@ def choose(values: Sequence[NDArray[np.int32]], tensors: Sequence[Elements]) -> 
         options.append((escape_bits + sum(float(tables.cost(h, *tables.fit(h))) for h in narrow), k_code, order))
     _, k_code, order = min(options)
     k_max = tables.K_CHOICES[k_code]
-    plans, totals = [], []
-    for magnitude, elements in zip(magnitudes, tensors, strict=True):
-        plan, cost = _choose_tensor(magnitude, elements, k_max)
+    found = [_choose_tensor(m, elements, k_max) for m, elements in zip(magnitudes, tensors, strict=True)]
+    plans, totals = _alike(found, [_fold(h, k_max) for h in wide])
+    for number, magnitude in enumerate(magnitudes):
         escaped = magnitude[magnitude > k_max].astype(np.int64) - k_max - 1
-        plans.append(plan)
-        totals.append(cost + float(_exp_golomb_bits(escaped, order).sum()))
+        totals[number] += float(_exp_golomb_bits(escaped, order).sum())
     return Plan(k_code, order, tuple(plans)), totals
+
+
+def _alike(
+    found: Sequence[tuple[TensorPlan, float]], histograms: Sequence[IntArray]
+) -> tuple[list[TensorPlan], list[float]]:
+    """Tensors of a few values each share a pair where that is cheaper. found: each tensor's plan and bits on its own.
+
+    Of the tensors that are not ZERO each may join the run of those before it under the pair that suits all of them.
+    """
+    plans, totals = [plan for plan, _ in found], [cost for _, cost in found]
+    run: list[int] = []  # the numbers of a SINGLE tensor and those LIKE it
+    for number, (plan, cost) in enumerate(found):
+        if plan.coding == ZERO:
+            first = number == 0 or plans[number - 1].coding != ZERO
+            length = next((n for n, p in enumerate(plans[number:]) if p.coding != ZERO), len(plans) - number)
+            totals[number] = float(_ID_BITS + _exp_golomb_bits(np.array([length - 1]), 0)[0]) if first else 0.0
+            continue
+        if run:
+            joined = [*run, number]
+            pair = tables.fit(sum(histograms[n] for n in joined))
+            bits = [float(tables.cost(histograms[n], *pair)) + _ID_BITS for n in joined]
+            bits[0] += _PAIR_BITS
+            if sum(bits) <= sum(totals[n] for n in run) + cost:
+                run = joined
+                for n, b in zip(run, bits, strict=True):
+                    plans[n], totals[n] = TensorPlan(LIKE, pairs=(pair,)), b
+                plans[run[0]] = TensorPlan(SINGLE, pairs=(pair,))
+                continue
+        if plan.coding == SINGLE:
+            run = [number]
+    return plans, totals
 
 
 def _choose_tensor(magnitude: NDArray[np.int32], elements: Elements, k_max: int) -> tuple[TensorPlan, float]:

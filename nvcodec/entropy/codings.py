@@ -5,6 +5,7 @@
     ROWS     2   a scale index for each row: the elements that share the first coordinate
     COLUMNS  3   a scale index for each column: the elements that share all coordinates but the first, in C order
     CONTEXT  4   a (z, d) pair for each context class (`entropy.context`) that occurs, in ascending order
+    LIKE     5   the pair of the last tensor before it that is coded SINGLE
 
 Rows, columns and classes are those of the elements that are coded (`entropy.elements`); all others do not exist here,
 nor does a tensor without any.
@@ -14,7 +15,8 @@ The tables section is one string of bits, most significant first (`entropy.bits`
     3 bits   K code: K = 1, 3, 7, 15, 31, 63 for 0..5; 6 and 7 are malformed
     5 bits   order of the Exp-Golomb codes of escaped values, 0..23; more is malformed
     then for each tensor, in order:
-      3 bits   coding id; 5..7 are unknown
+      3 bits   coding id; 6 and 7 are unknown
+      ZERO             how many tensors after it are ZERO, too, and are not told: an Exp-Golomb code of order 0
       SINGLE           z 6 bits, d 6 bits (48..63 malformed)
       ROWS, COLUMNS    tail index 4 bits, then the scales as a list (`entropy.indices`)
       CONTEXT          z 6 bits, d 6 bits for each class
@@ -24,6 +26,7 @@ Both sides turn a `Plan` into one table number a symbol by `table_numbers`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,13 +39,14 @@ from nvcodec.entropy.elements import Classes, Elements, ranked
 from nvcodec.entropy.indices import read_list, write_list
 from nvcodec.errors import FeatureError, MalformedError
 
-ZERO, SINGLE, ROWS, COLUMNS, CONTEXT = range(5)
+ZERO, SINGLE, ROWS, COLUMNS, CONTEXT, LIKE = range(6)
 MAX_ESCAPE_ORDER = 23
 
 
 @dataclass(frozen=True)
 class TensorPlan:
-    """How one tensor is coded: (z, d) `pairs` for SINGLE and CONTEXT; `scales`, `tail`, `rice` for ROWS and COLUMNS."""
+    """How one tensor is coded: (z, d) `pairs` for SINGLE, LIKE and CONTEXT; `scales`, `tail`, `rice` for ROWS and
+    COLUMNS."""
 
     coding: int
     pairs: tuple[tuple[int, int], ...] = ()
@@ -80,15 +84,21 @@ def write_plan(plan: Plan) -> bytes:
     out = BitWriter()
     out.fixed(plan.k_code, 3)
     out.fixed(plan.escape_order, 5)
-    for tensor in plan.tensors:
-        write_tensor_plan(out, tensor)
+    for coding, group in itertools.groupby(plan.tensors, lambda tensor: tensor.coding):
+        some = list(group)
+        if coding == ZERO:
+            out.fixed(ZERO, 3)
+            out.exp_golomb(len(some) - 1, 0)
+        else:
+            for tensor in some:
+                _write_tensor_plan(out, tensor)
     return out.getvalue()
 
 
-def write_tensor_plan(out: BitWriter, plan: TensorPlan) -> None:
-    """The bits of one tensor in the tables section."""
+def _write_tensor_plan(out: BitWriter, plan: TensorPlan) -> None:
+    """The bits of one tensor that is not ZERO."""
     out.fixed(plan.coding, 3)
-    for z, d in plan.pairs:
+    for z, d in plan.pairs if plan.coding != LIKE else ():
         out.fixed(z, 6)
         out.fixed(d, 6)
     if plan.coding in (ROWS, COLUMNS):
@@ -108,17 +118,27 @@ def read_plan(data: bytes, tensors: Sequence[Elements]) -> Plan:
     escape_order = bits.fixed(5)
     if escape_order > MAX_ESCAPE_ORDER:
         raise MalformedError(f"tables section: escape order {escape_order} is over {MAX_ESCAPE_ORDER}")
-    plans = tuple(_read_tensor_plan(bits, elements) for elements in tensors)
+    plans: list[TensorPlan] = []
+    last: TensorPlan | None = None  # that is coded SINGLE
+    while len(plans) < len(tensors):
+        coding = bits.fixed(3)
+        if coding == ZERO:
+            plans += [TensorPlan(ZERO)] * (1 + bits.exp_golomb(0, len(tensors) - len(plans) - 1))
+        elif coding == LIKE:
+            if last is None:
+                raise MalformedError("tables section: LIKE coding without a tensor coded SINGLE before")
+            plans.append(TensorPlan(LIKE, pairs=last.pairs))
+        else:
+            plans.append(_read_tensor_plan(bits, coding, tensors[len(plans)]))
+            last = plans[-1] if coding == SINGLE else last
     bits.finish()
-    return Plan(k_code, escape_order, plans)
+    return Plan(k_code, escape_order, tuple(plans))
 
 
-def _read_tensor_plan(bits: BitReader, elements: Elements) -> TensorPlan:
-    coding = bits.fixed(3)
-    if coding > CONTEXT:
+def _read_tensor_plan(bits: BitReader, coding: int, elements: Elements) -> TensorPlan:
+    """What follows the id of a tensor that is neither ZERO nor LIKE."""
+    if coding > LIKE:
         raise FeatureError(f"tables section: tensor coding {coding} is unknown to this release")
-    if coding == ZERO:
-        return TensorPlan(coding)
     if coding == SINGLE:
         return TensorPlan(coding, pairs=(_read_pair(bits),))
     if coding == CONTEXT:
@@ -142,7 +162,7 @@ def table_numbers(plan: TensorPlan, elements: Elements) -> NDArray[np.uint16]:
     """The table z * DECAYS + d of every element of a tensor, (count,), or (0,) for ZERO."""
     if plan.coding == ZERO:
         return np.zeros(0, np.uint16)
-    if plan.coding == SINGLE:
+    if plan.coding in (SINGLE, LIKE):
         ((z, d),) = plan.pairs
         return np.full(elements.count, z * tables.DECAYS + d, np.uint16)
     if plan.coding == CONTEXT:

@@ -197,6 +197,13 @@ def _channels_last(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 def check_sums(name: str, weight: Tensor, bias: Tensor, reach: int, precise: bool = False) -> None:
     """MalformedError unless every sum of a layer stays exact for inputs of magnitude at most `reach`."""
+    rows = greatest_sums(weight, bias, reach, precise)
+    if rows.numel() and float(rows.max()) >= EXACT_SUMS:
+        raise MalformedError(f"{name}: sums of up to {int(rows.max())} are not exact; they have to stay under 2^24")
+
+
+def greatest_sums(weight: Tensor, bias: Tensor, reach: int, precise: bool = False) -> Tensor:
+    """What the sums of each output of a layer may come to, (O,) float64, for inputs of magnitude at most `reach`."""
 
     def magnitudes(part: Tensor) -> Tensor:
         return part.to(torch.float64).flatten(1).abs().sum(1) * reach
@@ -205,9 +212,7 @@ def check_sums(name: str, weight: Tensor, bias: Tensor, reach: int, precise: boo
     if precise:
         coarse, fine = (magnitudes(part) for part in split(weight))
         rows = torch.maximum(coarse + fine / PARTS + 1, fine)
-    rows = rows + bias.to(torch.float64).abs() * FINE + FINE // 2
-    if rows.numel() and float(rows.max()) >= EXACT_SUMS:
-        raise MalformedError(f"{name}: sums of up to {int(rows.max())} are not exact; they have to stay under 2^24")
+    return rows + bias.to(torch.float64).abs() * FINE + FINE // 2
 
 
 def log2_fixed(value: int) -> int:

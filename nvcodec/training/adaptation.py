@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nvcodec.models.base import Weights
-from nvcodec.models.integer import SMOOTH, Arithmetic
+from nvcodec.models.integer import EXACT_SUMS, SMOOTH, Arithmetic, greatest_sums
 from nvcodec.models.mc import INTER, Mc
 from nvcodec.models.motion import CELL
 from nvcodec.training.frames import Distortion, RateMeter, lambda_of
@@ -122,8 +122,16 @@ class Adapter:
         self.done += 1
 
     def weights(self) -> dict[str, Tensor]:
-        """Of the model by name, as they are now, integers."""
-        return self._fixed | {name: torch.round(p.detach()) for name, p in self._moving.items()}
+        """Of the model by name, as they are now, integers; outputs of layers whose sums might not be exact stay as they
+        were."""
+        found = self._fixed | {name: torch.round(p.detach()) for name, p in self._moving.items()}
+        for layer, known in self._model.layers.items():
+            weight, bias = f"{layer}.weight", f"{layer}.bias"
+            if weight in self._moving:
+                over = greatest_sums(found[weight], found[bias], known.reach, known.precise) >= EXACT_SUMS
+                for name in (weight, bias):
+                    found[name][over] = self._fixed[name][over]
+        return found
 
     def integers(self) -> Integers:
         """The same in wire order."""

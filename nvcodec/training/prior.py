@@ -21,7 +21,7 @@ from nvcodec.models import priors
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import BOUND, EXACT_SUMS, FINE, PRECISE, UNIT
 from nvcodec.models.latents import SAMPLES, Tuning
-from nvcodec.models.mc import FLOW, INTER, INTRA, QUALITIES, Mc, McConfig
+from nvcodec.models.mc import INTER, INTRA, QUALITIES, Mc, McConfig
 from nvcodec.models.motion import CELL
 from nvcodec.training import transforms
 from nvcodec.training.analysis import Analyses, load_analyses, save_analyses
@@ -134,17 +134,18 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
     return nn.Parameter(value)
 
 
-def export(prior: Prior, folder: Path, analyses: Path, origin: bytes | None = None) -> bytes:
+def export(prior: Prior, folder: Path, analyses: Path, origin: bytes | None = None, own: str = "") -> bytes:
     """Write the prior and its analysis networks as a release has them, each into its folder; the prior's name.
 
-    origin: a release that has the tensors of all networks but the flow network, exactly: `restore` is not exact.
+    origin: a release that has all tensors but those of the layers of the network `own`, exactly, as `restore` has not.
     """
     prior.project()
     latents = prior.integers()
     names = [t.name for t in prior.model.tensors]
     if origin is not None:
         known = priors.load(origin, prior.model.tensors)
-        latents = [own if name.startswith(FLOW) else q for name, own, q in zip(names, latents, known, strict=True)]
+        new = [name.startswith(f"{own}.") and not name.endswith(TABLES) for name in names]
+        latents = [q if chosen else old for chosen, q, old in zip(new, latents, known, strict=True)]
     weights = {name: torch.from_numpy(q.astype(np.float32)) for name, q in zip(names, latents, strict=True)}
     prior.model.check(weights)
     data = priors.pack(latents)

@@ -18,7 +18,7 @@ LAPLACE_DECAY = [0] * 34 + [1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9
                             18, 19, 20]  # fmt: skip
 BLOCK = 65536
 LARGEST = 2**24 - 1
-ZERO, SINGLE, ROWS, COLUMNS, CONTEXT = range(5)
+ZERO, SINGLE, ROWS, COLUMNS, CONTEXT, LIKE = range(6)
 
 Integers = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -94,20 +94,34 @@ def read_tables(
     need(order <= 23, "escape order")
     pairs: list[list[Pair]] = []
     ids: list[int | None] = []
+    left = sum(bool(mask.any()) for mask in coded)  # tensors that have something
+    more, single = 0, None  # of a run of ZERO; the last pair of SINGLE
     for mask, of_class in zip(coded, classes, strict=True):
         places = np.flatnonzero(mask)
         if not places.size:
             pairs.append([])
             ids.append(None)
             continue
-        coding = bits.fixed(3)
-        need(coding <= CONTEXT, f"tensor coding {coding}", "feature")
+        if more:
+            coding, more = ZERO, more - 1
+        else:
+            coding = bits.fixed(3)
+            need(coding <= LIKE, f"tensor coding {coding}", "feature")
+            if coding == ZERO:
+                more = bits.exp_golomb(0, left - 1)
+        left -= 1
         ids.append(coding)
         columns = math.prod(mask.shape[1:])
         if coding == ZERO:
             pairs.append([])
         elif coding == SINGLE:
-            pairs.append([read_pair(bits)] * places.size)
+            single = read_pair(bits)
+            pairs.append([single] * places.size)
+        elif coding == LIKE:
+            if single is None:
+                need(False, "LIKE coding without a tensor coded SINGLE before")
+            assert single is not None
+            pairs.append([single] * places.size)
         elif coding == CONTEXT:
             if of_class is None:
                 need(False, "CONTEXT coding without a history")
