@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -104,12 +105,16 @@ def _reader_gone() -> int:
 
 
 def run() -> None:
-    """The program: `main`, and out. An interrupted one leaves at once, whatever a thread still waits for on a pipe."""
+    """The program: `main`, and out. A failed one leaves at once, whatever a thread still does or waits for on a pipe.
+
+    A thread that is in compiled code while Python is taken down would abort the process.
+    """
     code = main()
-    if code == INTERRUPTED:
-        sys.stderr.flush()
+    if code:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(code)
-    sys.exit(code)
 
 
 if __name__ == "__main__":
