@@ -6,9 +6,11 @@ import io
 import json
 import random
 import struct
+import threading
 
 import numpy as np
 import pytest
+import torch
 from bitstream_samples import MODEL, Pipe, raw_chunk, spans
 from mc_samples import (
     FRAMES,
@@ -31,7 +33,9 @@ from nvcodec.bitstream.group_records import Section, WindowRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind
 from nvcodec.bitstream.sequence import Sequence
 from nvcodec.cli.main import main
+from nvcodec.decode.ahead import Ahead
 from nvcodec.decode.decoder import Check, Decoder
+from nvcodec.decode.frame_renderer import AHEAD, FrameRenderer
 from nvcodec.decode.state import apply_network, encode_network, encode_residuals, initial_state
 from nvcodec.errors import FeatureError, FormatError, LimitError, MalformedError, UsageError
 from nvcodec.models import priors
@@ -52,6 +56,16 @@ def prior(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(prior):
     return build(prior)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    """Of torch: groups begin before they are asked for where there is more than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    assert torch.get_num_threads() == request.param, "as it was"
+    torch.set_num_threads(before)
 
 
 def decode(data, start=0, stop=None, pipe=False, **how):
@@ -100,7 +114,7 @@ def test_other_formats(prior, depth, chroma, size):
 
 
 @pytest.mark.parametrize("start", range(FRAMES))
-def test_ranges(whole, start):
+def test_ranges(whole, start, threads):
     for stop in (start + 1, start + 3, None):
         groups = decode(whole.data, start, stop)[1]
         assert_frames(groups, whole.planes[:stop], start)
@@ -109,12 +123,35 @@ def test_ranges(whole, start):
 
 def test_a_range_reads_from_the_random_access_group_before(whole, monkeypatch):
     seen = []
-    original = Decoder._planes
-    monkeypatch.setattr(Decoder, "_planes", lambda self, r, x: seen.append(r.record.number) or original(self, r, x))
+    begin = FrameRenderer.begin
+    monkeypatch.setattr(FrameRenderer, "begin", lambda *args: seen.append(args[-1].number) or begin(*args))
     decode(whole.data, STARTS[5], STARTS[5] + 1)
     assert seen == [3, 4, 5]
     with pytest.raises(UsageError, match="ends before frame"):
         decode(whole.data, FRAMES)
+
+
+def test_groups_begin_before_they_are_asked_for(whole, threads, monkeypatch):
+    """But not many: memory does not grow with the video."""
+    seen, most = [], []
+    begin = FrameRenderer.begin
+    monkeypatch.setattr(FrameRenderer, "begin", lambda *args: seen.append(args[-1].number) or begin(*args))
+    monkeypatch.setattr(Ahead, "at_hand", True)
+    for number, group in enumerate(Decoder(io.BytesIO(whole.data), device="cpu").groups()):
+        assert group.record.number == number and group.check is Check.EXACT
+        most.append(len(seen) - number)
+    assert seen == list(range(len(LAYOUT)))
+    assert max(most) == (1 if threads == 1 else 1 + AHEAD)
+
+
+def test_an_abandoned_decoder_leaves_no_threads(whole, threads):
+    before = set(threading.enumerate())
+    groups = Decoder(io.BytesIO(whole.data), device="cpu").groups()
+    next(groups)
+    groups.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 def spoiled(whole, number, change):
@@ -146,7 +183,7 @@ def test_pixels_that_are_not_the_encoders_are_wrong(whole):
 
 @pytest.mark.parametrize("number, lost", [(0, [0, 1, 2]), (1, [1, 2]), (4, [4, 5]), (6, [6, 7]), (7, [7])])
 @pytest.mark.parametrize("part", ["frames", "network"])
-def test_recovery(whole, number, lost, part):
+def test_recovery(whole, number, lost, part, threads):
     """Frames that cannot be decoded, or a network: that group is left out, and those that inherit from it."""
     if part == "frames":
         data = spoiled(whole, number, other_frames(lambda s: dataclasses.replace(s, streams=(s.streams[0] + b"\0",))))
@@ -175,7 +212,7 @@ def test_recovery(whole, number, lost, part):
 
 
 @pytest.mark.parametrize("number", [0, 2, 3, 5])
-def test_recovery_from_a_lost_chunk(whole, number):
+def test_recovery_from_a_lost_chunk(whole, number, threads):
     data = bytearray(whole.data)
     data[whole.offsets[number] + 40] ^= 1
     groups = decode(bytes(data), recover=True)[1]

@@ -13,7 +13,7 @@ from encode_samples import assert_same_psnr, decoded, shape
 from nvcodec.bitstream.container import Reader
 from nvcodec.bitstream.frames import QUALITIES, FramesSection, quality_of_depth
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind
-from nvcodec.decode import frames as decoding
+from nvcodec.decode import frame_renderer as decoding
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.encode import frame_chain, plan
 from nvcodec.encode.encoder import encode
@@ -211,8 +211,8 @@ def test_ranges_decode_from_the_right_group(clip, tmp_path, changes, monkeypatch
     assert [n for n, kind in enumerate(shape(path)) if kind == NONE] == fresh
     frames = decoded(path)
     seen = []
-    group = decoding.FrameRenderer.group
-    monkeypatch.setattr(decoding.FrameRenderer, "group", lambda *args: seen.append(args[-1].number) or group(*args))
+    begin = decoding.FrameRenderer.begin
+    monkeypatch.setattr(decoding.FrameRenderer, "begin", lambda *args: seen.append(args[-1].number) or begin(*args))
     for start in range(10):
         seen.clear()
         with open(path, "rb") as file:
@@ -303,8 +303,8 @@ def test_an_encode_goes_on_from_the_last_random_access_group(clip, tmp_path, mon
     how = settings(group=2, keyint=1)
     stopped(clip, tmp_path / "a.nvc", how)
     seen = []
-    group = decoding.FrameRenderer.group
-    monkeypatch.setattr(decoding.FrameRenderer, "group", lambda *args: seen.append(args[-1].number) or group(*args))
+    begin = decoding.FrameRenderer.begin
+    monkeypatch.setattr(decoding.FrameRenderer, "begin", lambda *args: seen.append(args[-1].number) or begin(*args))
     encode(clip, tmp_path / "a.nvc", how, resume=True)
     assert seen == [1]
 

@@ -1,16 +1,17 @@
 """A file to frames: whole or a range, checked against the hashes in it, and as far as it is whole.
 
-The next group is read and the integers of its network are decoded in one worker thread while this one is rendered.
+The next group is read and the integers of its network are decoded in one worker thread while this one is rendered; of
+coded frames more than one group is in work.
 """
 
 from __future__ import annotations
 
 import enum
-import queue
-import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import BinaryIO
 
 import torch
@@ -21,9 +22,11 @@ from nvcodec.bitstream.group_records import GroupRecord, WindowRecord
 from nvcodec.bitstream.records import UNKNOWN, VideoRecord
 from nvcodec.bitstream.registry import Exactness
 from nvcodec.decode import render
+from nvcodec.decode.ahead import Ahead
 from nvcodec.decode.device import choose_device
-from nvcodec.decode.frames import FrameRenderer, named_weights
-from nvcodec.decode.pictures import check_format
+from nvcodec.decode.frame_renderer import FrameRenderer
+from nvcodec.decode.frames import named_weights
+from nvcodec.decode.pictures import Planes, check_format
 from nvcodec.decode.state import (
     Integers,
     State,
@@ -37,7 +40,7 @@ from nvcodec.decode.state import (
 from nvcodec.errors import FormatError, LimitError, MalformedError, TruncatedError, UsageError
 from nvcodec.limits import MAX_GROUP_PIXELS
 from nvcodec.models.base import Backbone, FrameModel, create, create_frame_model
-from nvcodec.video import Chroma, ColorInfo, Frame, Plane, Range, VideoInfo
+from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 
 
 class Check(enum.Enum):
@@ -84,6 +87,10 @@ class _Ready:
     state: State
 
 
+_Rendered = Callable[[], list[Planes]]
+"""Gives the frames of a group; FormatError where they are coded frames and not what the format says."""
+
+
 class Decoder:
     """Decodes `file`, a binary file object at the start of an .nvc file; pipes can be read from front to end.
 
@@ -119,14 +126,10 @@ class Decoder:
         if start < 0 or (stop is not None and stop <= start):
             raise UsageError(f"there are no frames {start}:{'' if stop is None else stop}")
         some = False
-        renderer = FrameRenderer(self.info, self.device)
-        for ready in _ahead(self._integers(start, stop)):
-            record = ready.record
+        for record, rendered in self._begun(start, stop):
             first, end = record.first_frame, record.first_frame + record.frame_count
-            if end <= start and not self.reader.models[record.model].has_frames:
-                continue
             try:
-                planes = self._planes(ready, renderer)
+                planes = rendered()
             except FormatError as error:
                 if not self._recover:
                     raise
@@ -141,15 +144,42 @@ class Decoder:
         if not some and start:
             raise UsageError(f"the video ends before frame {start}")
 
-    def _planes(self, ready: _Ready, renderer: FrameRenderer) -> list[tuple[Plane, ...]]:
-        """All frames of a group. FormatError where they are coded frames and not what the format says."""
-        record, state = ready.record, ready.state
-        if self.reader.models[record.model].has_frames:
-            return renderer.group(self._frame_model(record.model), state, record)
-        model = self._backbone(record.model)
-        return render.render_group(model, state.weights(model.tensors, self.device), record.frame_count, self.info)
+    def _begun(self, start: int, stop: int | None) -> Iterator[tuple[GroupRecord, _Rendered]]:
+        """Groups that hold frames start .. stop - 1, and those of coded frames that these may be predicted from, each
+        with what gives its planes. Where more are at hand, coded frames begin before they are asked for.
+        """
+        begun: deque[tuple[GroupRecord, _Rendered]] = deque()
+        end: Exception | None = None  # of the file, or what is wrong there
+        with (
+            FrameRenderer(self.info, self.device) as renderer,
+            Ahead(self._integers(start, stop), "ahead") as source,
+        ):
+            while begun or end is None:
+                while end is None and (not begun or (len(begun) <= renderer.ahead and source.at_hand)):
+                    try:
+                        ready = next(source)
+                    except Exception as error:
+                        end = error
+                        break
+                    record = ready.record
+                    if self.reader.models[record.model].has_frames:
+                        rendered = renderer.begin(self._frame_model(record.model), ready.state, record).planes
+                        begun.append((record, rendered))
+                    elif record.first_frame + record.frame_count > start:
+                        begun.append((record, partial(self._render, ready)))
+                if begun:
+                    yield begun.popleft()
+        if not isinstance(end, StopIteration):
+            assert end is not None
+            raise end
 
-    def _check(self, record: GroupRecord, planes: list[tuple[Plane, ...]]) -> Check:
+    def _render(self, ready: _Ready) -> list[Planes]:
+        """All frames of a group whose network makes them."""
+        model = self._backbone(ready.record.model)
+        weights = ready.state.weights(model.tensors, self.device)
+        return render.render_group(model, weights, ready.record.frame_count, self.info)
+
+    def _check(self, record: GroupRecord, planes: list[Planes]) -> Check:
         if render.pixel_hash(planes) == record.pixel_hash:
             return Check.EXACT
         if self.reader.models[record.model].exactness == Exactness.EXACT:
@@ -265,38 +295,3 @@ class Decoder:
             tensors = self._model(index).tensors
             self._initial[index] = initial_state(tensors, record.seed, record.origin, record.prior)
         return self._initial[index]
-
-
-def _ahead(items: Iterator[_Ready]) -> Iterator[_Ready]:
-    """The same items, the next ones being made in a thread while one is used.
-
-    The thread is a daemon: a pipe that stays silent must not keep an interrupted program from ending.
-    """
-    made: queue.Queue[_Ready | BaseException | None] = queue.Queue(1)
-    abandoned = threading.Event()
-
-    def hand_over(item: _Ready | BaseException | None) -> None:
-        while not abandoned.is_set():
-            try:
-                return made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                hand_over(item)
-                if abandoned.is_set():
-                    return
-            hand_over(None)
-        except BaseException as error:
-            hand_over(error)
-
-    threading.Thread(target=work, name="entropy decoding", daemon=True).start()
-    try:
-        while (item := made.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        abandoned.set()

@@ -7,26 +7,24 @@ it has given away. On the CPU the parts of a group are decoded side by side, one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError
+from functools import partial
 from itertools import compress
 
 import torch
 from torch import Tensor
 
 from nvcodec.bitstream.frames import FramesSection
-from nvcodec.bitstream.group_records import GroupRecord
-from nvcodec.bitstream.registry import SectionKind
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.decode.state import State
 from nvcodec.decode.symbols import Reader
+from nvcodec.decode.workers import Workers
 from nvcodec.errors import MalformedError
 from nvcodec.models.base import Coder, FrameModel, Weights
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order, parts
 from nvcodec.models.motion import Reference, followed, midway, predict
-from nvcodec.threads import threads_of_torch
 from nvcodec.video import VideoInfo
 
-SMALL = 1 << 17  # luma samples of a frame, below which one thread is as fast as more
 KEPT = 4  # interpolated references, of the few that the hierarchy goes back to
 KEPT_VALUES = 1 << 28  # of all of them together, unless two take more
 
@@ -52,54 +50,55 @@ def decode_frames(
     before, where this one inherits from it. name: begins every error message. Raises MalformedError where the bytes are
     not what the format says.
     """
-    group = _Group(model, weights, FramesSection.unpack(payload, count, name), count, reference, info, name)
-    return group.decode()
+    with Workers(info, next(iter(weights.values())).device) as workers:
+        return GroupDecoder(workers, model, weights, payload, count, reference, info, name).planes()
 
 
-class _Group:
-    """A group that is being decoded."""
+class GroupDecoder:
+    """A group that is being decoded: when it is made, the frames that those of every part may refer to; the others by
+    workers, from then on."""
 
     def __init__(
         self,
+        workers: Workers,
         model: FrameModel,
         weights: Weights,
-        section: FramesSection,
+        payload: bytes,
         count: int,
         reference: Planes | None,
         info: VideoInfo,
         name: str,
     ) -> None:
         """As `decode_frames`."""
-        self._model, self._weights, self._section, self._info, self._name = model, weights, section, info, name
+        self._workers, self._model, self._weights, self._info, self._name = workers, model, weights, info, name
         self._device = next(iter(weights.values())).device
         self._count = count
         self._order = coding_order(count, reference is not None)
         self._shown: dict[int, Planes] = {} if reference is None else {CARRIED: reference}
         self._motions = Motions()
-
-    def decode(self) -> list[Planes]:
-        """All frames, in the order of display."""
+        self._section = FramesSection.unpack(payload, count, name)
         split = self._section.split
         first, *others = parts(self._order, split)
         shared = [number for number in first if self._order[number].shared(split)]
-        code = Reader(self._section.streams[0], self._name)
-        small = self._info.width * self._info.height < SMALL
-        with threads_of_torch(1 if small else torch.get_num_threads()):
-            self._frames(shared, code)
+        code = Reader(self._section.streams[0], name)
+        workers.here(partial(self._frames, shared, code))
         works = [(first[len(shared) :], code)]
         for numbers, stream in zip(others, self._section.streams[1:], strict=True):
             if numbers:
-                works.append((numbers, Reader(stream, self._name)))
+                works.append((numbers, Reader(stream, name)))
             elif stream:
-                raise MalformedError(f"{self._name}: a part without frames has symbols")
-        threads = torch.get_num_threads()
-        if len(works) == 1 or threads == 1 or self._device.type != "cpu":
-            for numbers, reader in works:
-                self._part(numbers, reader)
-        else:
-            with threads_of_torch(max(1, threads // len(works))), ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(self._part, numbers, reader) for numbers, reader in works]:
-                    done.result()
+                raise MalformedError(f"{name}: a part without frames has symbols")
+        self._parts = [workers.submit(partial(self._part, numbers, reader)) for numbers, reader in works]
+
+    @property
+    def last(self) -> Planes:
+        """The last frame, which others do not have to be waited for."""
+        return self._shown[self._count - 1]
+
+    def planes(self) -> list[Planes]:
+        """All frames, in the order of display, when they are there. MalformedError as `decode_frames`."""
+        for done in self._parts:
+            done.result()
         return [self._shown[frame] for frame in range(self._count)]
 
     def _part(self, numbers: Iterable[int], code: Reader) -> None:
@@ -113,6 +112,8 @@ class _Group:
         """The frames at these places of the coding order."""
         references = References(lambda frame: to_picture(self._shown[frame], self._info, self._device), self._info)
         for number in numbers:
+            if self._workers.stopped:
+                raise CancelledError
             place, coded = self._order[number], self._section.frames[number]
             if not place.references and not coded.intra:
                 raise MalformedError(f"{self._name}: a frame without references is not intra")
@@ -125,33 +126,6 @@ class _Group:
                 prediction = code_prediction(self._model, self._weights, place, used, quality, self._motions, code)
             picture = self._model.picture(self._weights, tuning, prediction, code, levels=levels)
             self._shown[place.frame] = to_planes(picture, self._info)
-
-
-class FrameRenderer:
-    """Decodes groups of coded frames one after the other and carries the last frame of each to the next."""
-
-    def __init__(self, info: VideoInfo, device: torch.device) -> None:
-        self._info = info
-        self._device = device
-        self._carried: tuple[int, Planes] | None = None  # the number of the group that it ends, and the frame
-        self._weights: tuple[State, dict[str, Tensor]] | None = None  # of the last group
-
-    def group(self, model: FrameModel, state: State, record: GroupRecord) -> list[Planes]:
-        """The planes of the frames of a group. state: after it; `model.check` has passed it.
-
-        Raises MalformedError where the section FRAMES is not what the format says, or the group inherits from one that
-        was not the last to be decoded here.
-        """
-        carried, self._carried = self._carried, None
-        if not record.random_access and (carried is None or carried[0] != record.number - 1):
-            raise MalformedError("the group that it inherits from is lost")
-        reference = None if record.random_access or carried is None else carried[1]
-        if self._weights is None or self._weights[0].latents is not state.latents:
-            self._weights = state, named_weights(model, state, self._device)
-        payload, name = record.section(SectionKind.FRAMES), f"group {record.number}: frames"
-        planes = decode_frames(model, self._weights[1], payload, record.frame_count, reference, self._info, name)
-        self._carried = record.number, planes[-1]
-        return planes
 
 
 class Motions:
