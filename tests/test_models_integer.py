@@ -109,6 +109,28 @@ def test_what_follows_a_layer_is_done_in_the_same_pass(shuffle, adds, leaks):
     assert smooth.shape == made.shape and (smooth - made).abs().max() <= 1.5
 
 
+@pytest.mark.parametrize("precise", [False, True])
+def test_weights_that_change_are_prepared_again(precise):
+    """In place, or with another bias; and so for each use of them."""
+    one = PRECISE if precise else FINE
+    x, weight, bias = layer(3, 12, 8, 0)
+    xs, kernel, constant = as_floats(x, weight, bias)
+
+    def check(bias, constant):
+        plain = EXACT.convolve(xs, kernel, constant, precise=precise)
+        assert np.array_equal(plain.numpy(), convolution(x, weight, bias, 1, one))
+        shuffled = EXACT.convolve(xs, kernel, constant, shuffle=True, precise=precise)
+        assert torch.equal(shuffled, torch.nn.functional.pixel_shuffle(plain, 2))
+
+    check(bias, constant)
+    weight = weight // 2
+    kernel.copy_(torch.from_numpy(weight))
+    check(bias, constant)
+    check(bias + 5, constant + 5)
+    constant += 7
+    check(bias + 7, constant)
+
+
 def test_what_is_added_is_repeated_over_the_picture():
     x, weight, bias = as_floats(*layer(1, 4, 6, 3))
     plus = torch.arange(6.0).view(1, 6, 1, 1)

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from nvcodec.errors import MalformedError
 from nvcodec.jit import compiled
@@ -81,7 +82,7 @@ class Arithmetic:
         if self.exact and x.device.type == "cpu":
             return _convolve(x, weight, bias, stride, padding, plus, shuffle, leak, precise)
         if self.exact:
-            found = _scaled_sums(x, weight, bias + 0.5, stride, padding, precise).floor_()
+            found = _scaled_sums(x, *_terms(weight, bias, precise), stride, padding, precise).floor_()
         else:
             weight = weight * (1 / (PRECISE if precise else FINE))
             found = functional.conv2d(*_channels_last(x, weight), bias, stride, padding)
@@ -104,10 +105,8 @@ def _convolve(
     precise: bool,
 ) -> Tensor:
     """`Arithmetic.convolve`, exact, on the CPU: one pass over what a convolution gives, channels last."""
-    if shuffle:  # the channels of one sample side by side
-        weight = weight.view(-1, 4, *weight.shape[1:]).transpose(0, 1).flatten(0, 1)
-        bias = bias.view(-1, 4).T.flatten()
-    total = _scaled_sums(x, weight, bias + 0.5, stride, padding, precise).movedim(1, -1).contiguous()
+    kernel, constant = _prepared(weight, bias, shuffle, precise)
+    total = _scaled_sums(x, kernel, constant, stride, padding, precise).movedim(1, -1).contiguous()
     out = total.new_empty(len(total), 2 * total.shape[1], 2 * total.shape[2], len(weight) // 4) if shuffle else total
     added = out if plus is None else plus.movedim(1, -1).expand_as(out).contiguous()
     if shuffle:
@@ -169,17 +168,47 @@ def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1,
     return total if bias is None else total + bias.view(1, -1, 1, 1)
 
 
-def _scaled_sums(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int, precise: bool) -> Tensor:
-    """Sums of a layer over what a weight of 1 is, rounded down to 1 / FINE, and its bias.
+def _terms(weight: Tensor, bias: Tensor, precise: bool) -> tuple[Tensor, Tensor]:
+    """Kernel and bias whose sums are those of a layer over what a weight of 1 is, and half a unit for rounding.
 
-    They are divided before they are added up: by a power of two that is as exact, and one pass less.
+    They are divided before they are added up: by a power of two that is as exact, and one pass less. A precise layer
+    has outputs for its coarse part, then those for its fine part.
     """
     if not precise:
-        return sums(x, weight * (1 / FINE), bias, stride, padding)
+        return weight * (1 / FINE), bias + 0.5
     coarse, fine = split(weight)
-    both = torch.cat((coarse * (1 / FINE), fine))
-    total, rest = sums(x, both, torch.cat((bias, torch.zeros_like(bias))), stride, padding).chunk(2, 1)
-    return total + torch.floor(rest * (1 / PARTS)) * (1 / FINE)
+    return torch.cat((coarse * (1 / FINE), fine)), torch.cat((bias + 0.5, torch.zeros_like(bias)))
+
+
+def _scaled_sums(x: Tensor, kernel: Tensor, constant: Tensor, stride: int, padding: int, precise: bool) -> Tensor:
+    """Sums of a layer, not rounded; of a precise one, the fine part to 1 / FINE. kernel, constant: its `_terms`."""
+    total = sums(x, kernel, constant, stride, padding)
+    if not precise:
+        return total
+    coarse, rest = total.chunk(2, 1)
+    return coarse + torch.floor(rest * (1 / PARTS)) * (1 / FINE)
+
+
+_made: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by weight: what of it was prepared, and what came of that
+
+
+def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool) -> tuple[Tensor, Tensor]:
+    """`_terms` as convolutions on a CPU take them, made once while a weight stays as it is.
+
+    shuffle: with the channels of one sample side by side.
+    """
+    of = weight._version, id(bias), bias._version, shuffle, precise
+    found: tuple[object, Tensor, Tensor, Tensor] | None = _made.get(weight)  # type: ignore[no-untyped-call]
+    if found is None or found[0] != of:
+        kernel, constant = weight, bias
+        if shuffle:
+            kernel = kernel.view(-1, 4, *kernel.shape[1:]).transpose(0, 1).flatten(0, 1)
+            constant = constant.view(-1, 4).T.flatten()
+        kernel, constant = _terms(kernel, constant, precise)
+        found = of, kernel.contiguous(memory_format=torch.channels_last), constant, bias  # which keeps its id
+        if not weight.requires_grad:  # an optimizer changes those without a trace
+            _made[weight] = found
+    return found[1], found[2]
 
 
 def split(weight: Tensor) -> tuple[Tensor, Tensor]:
