@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 import signal
 
 import numpy as np
@@ -609,6 +610,30 @@ def test_the_tool_trains_intra_frames_alone(quick, tmp_path):
     assert not torch.equal(began.values["intra_direct3_weight"], found.values["intra_direct3_weight"])
     again = run(*quick, "--steps", 3)
     assert again.exit_code == 1 and "other --laws or --only" in again.output
+
+
+def test_the_mean_of_two_runs_is_released(quick, package, tmp_path, monkeypatch):
+    """The networks of intra frames, with their tables; all else stays as the package has it, to the integer."""
+    monkeypatch.setattr(network, "PRIOR", export(Prior(SMALL, 5), priors.PATHS[0], analysis.FOLDER))
+    released = priors.load(network.PRIOR, Prior(SMALL).model.tensors)
+    paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for number, path in enumerate(paths):
+        done = run(*(path if word == paths[0] else word for word in quick), "--steps", 2, "--only", "intra",
+                   "--from-package", "--seed", number, "--rate", 1e-2)  # fmt: skip
+        assert done.exit_code == 0, done.output
+    done = run(*(tmp_path / "c.npz" if word == paths[0] else word for word in quick), "--steps", 1, "--only", "intra",
+               "--from", paths[0], "--from", paths[1], "--rate", 1e-9, "--muon-rate", 1e-9, "--export")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    a, b, c = (load_prior(path).state_dict() for path in (*paths, tmp_path / "c.npz"))
+    for name in c:
+        assert torch.allclose(c[name], (a[name] + b[name]) / 2, atol=1e-5), name
+    assert not torch.allclose(a["values.intra_direct3_weight"], b["values.intra_direct3_weight"])
+    name = bytes.fromhex(re.search('PRIOR = bytes.fromhex\\("(\\w+)"', (package / "mc.py").read_text())[1])
+    prior = load_prior(tmp_path / "c.npz")
+    for t, old, new, own in zip(
+        prior.model.tensors, released, priors.load(name, prior.model.tensors), prior.integers(), strict=True
+    ):
+        assert np.array_equal(new, own if t.name.startswith("intra.") else old), t.name
 
 
 def test_networks_of_predicted_frames_alone(some):

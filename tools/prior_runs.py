@@ -75,9 +75,9 @@ class Interrupt:
         self.set = True
 
 
-def release(prior: Prior, origin: bytes | None = None, own: str = "") -> None:
-    """Write the prior into the package and make encoders take it. origin, own: as `export` has them."""
-    name = export(prior, priors.PATHS[0], analysis.FOLDER, origin, own).hex()
+def release(prior: Prior, origin: bytes | None = None, own: str = "", tables: bool = False) -> None:
+    """Write the prior into the package and make encoders take it. origin, own, tables: as `export` has them."""
+    name = export(prior, priors.PATHS[0], analysis.FOLDER, origin, own, tables).hex()
     path = Path(network.__file__)
     text, found = re.subn(r'(?m)^(PRIOR = bytes\.fromhex\(")\w{16}("\))$', rf"\g<1>{name}\2", path.read_text("utf-8"))
     if found != 1:

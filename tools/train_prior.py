@@ -5,6 +5,7 @@
     python tools/train_prior.py CLIPS ... --checkpoint finer.npz --from-package     a new run from the package's prior
     python tools/train_prior.py CLIPS ... --checkpoint intra.npz --from-package --only intra   intra frames alone
     python tools/train_prior.py CLIPS ... --checkpoint last.npz --from finer.npz --laws   what symbols cost, at last
+    python tools/train_prior.py CLIPS ... --checkpoint last.npz --from a.npz --from b.npz --laws   of their mean
     python tools/train_prior.py --checkpoint last.npz --export                      into the package
 
 The network of displacements is trained by tools/train_flow.py, after the others.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,18 @@ from nvcodec.encode.networks import mc as network  # noqa: E402
 from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
 from nvcodec.models.mc import McConfig  # noqa: E402
 from nvcodec.training.excerpts import Excerpts, batches  # noqa: E402
-from nvcodec.training.prior import Prior, restore  # noqa: E402
+from nvcodec.training.prior import Prior, mean, restore  # noqa: E402
 from nvcodec.training.prior_fit import PriorTrainer, load_prior  # noqa: E402
 from tools.prior_runs import CACHE, Interrupt, load_clips, release  # noqa: E402
 
 
-def first_prior(checkpoint: Path | None, from_package: bool, seed: int) -> Prior:
-    """What to train on: that of a checkpoint, if any; or that of the package; or one that has learned nothing."""
-    if checkpoint is not None:
-        return load_prior(checkpoint)
+def first_prior(checkpoints: Sequence[Path], from_package: bool, seed: int) -> Prior:
+    """What to train on: the mean of checkpoints, if any; that of the package; or one that has learned nothing."""
+    if checkpoints:
+        try:
+            return mean([load_prior(path) for path in checkpoints])
+        except ValueError:
+            raise UsageError("the priors to start from differ in their configuration") from None
     return restore(network.PRIOR, McConfig()) if from_package else Prior(McConfig(), seed)
 
 
@@ -88,7 +92,13 @@ def line(trainer: PriorTrainer, progress: float) -> str:
 @click.command(help=__doc__, context_settings={"max_content_width": 120})
 @click.argument("clips", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--checkpoint", required=True, type=click.Path(path_type=Path), help="Written, and gone on from.")
-@click.option("--from", "origin", type=click.Path(exists=True, path_type=Path), help="A checkpoint to start from.")
+@click.option(
+    "--from",
+    "origins",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A checkpoint to start from; several for the mean of their weights.",
+)
 @click.option("--from-package", is_flag=True, help="Start from the prior of the package.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Of training, over all runs.")
 @click.option("--steps", type=click.IntRange(1), help="Of training, over all runs.")
@@ -100,14 +110,18 @@ def line(trainer: PriorTrainer, progress: float) -> str:
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
 @click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
 @click.option("--laws", is_flag=True, help="Only the layers of laws, on exact symbols: the last part of a training.")
-@click.option("--only", type=click.Choice(("intra", "inter")), help="Only the networks of intra frames, or of others.")
+@click.option(
+    "--only",
+    type=click.Choice(("intra", "inter")),
+    help="Only the networks of intra frames, or of others; with --export all else stays as in the package.",
+)
 @click.option("--every", default=200, show_default=True, type=click.IntRange(1), help="Steps between checkpoints.")
 @click.option("--longest", default=960, show_default=True, help="Larger clips are scaled down to this side.")
 @click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")
 @click.option("--cache", default=CACHE, show_default=True, type=click.Path(path_type=Path), help="For decoded clips.")
 @click.option("--export", "exported", is_flag=True, help="Write the result into the package.")
 def main(
-    clips: tuple[Path, ...], checkpoint: Path, origin: Path | None, from_package: bool, minutes: float | None,
+    clips: tuple[Path, ...], checkpoint: Path, origins: tuple[Path, ...], from_package: bool, minutes: float | None,
     steps: int | None, crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float,
     muon_rate: float, laws: bool, only: str | None, every: int, longest: int, frames: int, cache: Path, exported: bool,
 ) -> None:  # fmt: skip
@@ -115,14 +129,14 @@ def main(
         if clips:
             if minutes is None and steps is None:
                 raise UsageError("say how long: --minutes or --steps")
-            if origin and from_package:
+            if origins and from_package:
                 raise UsageError("--from and --from-package are two places to start from; give one")
             if threads:
                 torch.set_num_threads(threads)
             cv2.setNumThreads(1)  # excerpts have threads of their own
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
-            prior = first_prior(checkpoint if again else origin, from_package, seed)
+            prior = first_prior([checkpoint] if again else origins, from_package, seed)
             trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, only)
             if again:
                 trainer.resume(checkpoint)
@@ -136,7 +150,7 @@ def main(
         elif not exported:
             raise UsageError("no clips to train on, and nothing to --export")
         if exported:
-            release(load_prior(checkpoint))
+            release(load_prior(checkpoint), network.PRIOR if only else None, only or "", tables=True)
     except NvcodecError as error:
         raise click.ClickException(str(error)) from None
 

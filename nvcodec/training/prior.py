@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,17 +135,20 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
     return nn.Parameter(value)
 
 
-def export(prior: Prior, folder: Path, analyses: Path, origin: bytes | None = None, own: str = "") -> bytes:
+def export(
+    prior: Prior, folder: Path, analyses: Path, origin: bytes | None = None, own: str = "", tables: bool = False
+) -> bytes:
     """Write the prior and its analysis networks as a release has them, each into its folder; the prior's name.
 
     origin: a release that has all tensors but those of the layers of the network `own`, exactly, as `restore` has not.
+    tables: those of `own` by quality are the prior's, too.
     """
     prior.project()
     latents = prior.integers()
     names = [t.name for t in prior.model.tensors]
     if origin is not None:
         known = priors.load(origin, prior.model.tensors)
-        new = [name.startswith(f"{own}.") and not name.endswith(TABLES) for name in names]
+        new = [name.startswith(f"{own}.") and (tables or not name.endswith(TABLES)) for name in names]
         latents = [q if chosen else old for chosen, q, old in zip(new, latents, known, strict=True)]
     weights = {name: torch.from_numpy(q.astype(np.float32)) for name, q in zip(names, latents, strict=True)}
     prior.model.check(weights)
@@ -155,6 +159,17 @@ def export(prior: Prior, folder: Path, analyses: Path, origin: bytes | None = No
     (folder / f"{name.hex()}.bin").write_bytes(data)
     save_analyses(prior.analyses, analyses / f"{name.hex()}.npz")
     return name
+
+
+@torch.no_grad()
+def mean(several: Sequence[Prior]) -> Prior:
+    """The mean of the parameters of priors of one configuration that were trained from the same one on; ValueError
+    where they have several."""
+    (config,) = {prior.config for prior in several}
+    found = Prior(config)
+    states = [prior.state_dict() for prior in several]
+    found.load_state_dict({name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]})
+    return found
 
 
 @torch.no_grad()
