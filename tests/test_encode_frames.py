@@ -442,5 +442,5 @@ def test_qualities_of_all_depths_grow_with_that_of_the_first():
     found = {q: [quality_of_depth(*indices_of(q), depth) for depth in range(7)] for q in range(FINEST, QUALITIES)}
     assert all(later >= one for a, b in itertools.pairwise(found.values()) for one, later in zip(a, b, strict=True))
     assert all(list(row) == sorted(row) for row in found.values())
-    assert found[FINEST] == [0] * 7 and found[-20] == [0, 0, 2, 4, 8, 8, 8] and found[FINEST + 1][-1] == 1
-    assert found[0][:3] == [0, 18, 22] and found[44][:3] == [44, 70, 74] and found[28][1] == 28 + 22
+    assert found[FINEST] == [0] * 7 and found[-12] == [0, 0, 2, 7, 12, 12, 12] and found[FINEST + 1][-1] == 1
+    assert found[0][:3] == [0, 8, 14] and found[44][:3] == [44, 59, 65] and found[28][1] == 28 + 12

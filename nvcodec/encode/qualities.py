@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from nvcodec.bitstream.frames import QUALITIES
 
-DEEPER = (0, 4, 6, 10)  # quality of depths 1, 2, ... over that of depth 1
-LEAD = (18, 26)  # of depth 0 over depth 1, in indices, where quality is fine and where it is coarse
+DEEPER = (0, 6, 11, 16)  # quality of depths 1, 2, ... over that of depth 1
+LEAD = (8, 15)  # of depth 0 over depth 1, in indices, where quality is fine and where it is coarse
 LEAD_FROM, LEAD_TO = 12, 44  # qualities between which it grows
 FINEST = -(LEAD[0] + DEEPER[-1])  # all frames have index 0
 
