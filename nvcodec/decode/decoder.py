@@ -152,7 +152,7 @@ class Decoder:
         end: Exception | None = None  # of the file, or what is wrong there
         with (
             FrameRenderer(self.info, self.device) as renderer,
-            Ahead(self._integers(start, stop), "ahead") as source,
+            Ahead(self._integers(start, stop), "entropy decoding") as source,
         ):
             while begun or end is None:
                 while end is None and (not begun or (len(begun) <= renderer.ahead and source.at_hand)):

@@ -96,10 +96,12 @@ class GroupDecoder:
         return self._shown[self._count - 1]
 
     def planes(self) -> list[Planes]:
-        """All frames, in the order of display, when they are there. MalformedError as `decode_frames`."""
+        """All frames, in the order of display, when they are there; once. MalformedError as `decode_frames`."""
         for done in self._parts:
             done.result()
-        return [self._shown[frame] for frame in range(self._count)]
+        found = [self._shown[frame] for frame in range(self._count)]
+        self._shown = {self._count - 1: found[-1]}  # all that a group after it may still ask for
+        return found
 
     def _part(self, numbers: Iterable[int], code: Reader) -> None:
         """The last frames of a stream."""

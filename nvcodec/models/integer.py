@@ -171,8 +171,8 @@ def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1,
 def _terms(weight: Tensor, bias: Tensor, precise: bool) -> tuple[Tensor, Tensor]:
     """Kernel and bias whose sums are those of a layer over what a weight of 1 is, and half a unit for rounding.
 
-    They are divided before they are added up: by a power of two that is as exact, and one pass less. A precise layer
-    has outputs for its coarse part, then those for its fine part.
+    weight: (O, I, k, k); bias: (O,). They are divided before they are added up: by a power of two that is as exact, and
+    one pass less. A precise layer has 2 O outputs, those of its coarse part, then those of its fine part.
     """
     if not precise:
         return weight * (1 / FINE), bias + 0.5
