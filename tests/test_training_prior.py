@@ -23,12 +23,12 @@ from nvcodec.media.sink import open_sink
 from nvcodec.media.source import open_source
 from nvcodec.models import priors
 from nvcodec.models.integer import EXACT_SUMS
-from nvcodec.models.mc import McConfig
+from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference, followed, midway
 from nvcodec.training import analysis
 from nvcodec.training.displacement import search
 from nvcodec.training.distortion import distortion, distortion_rows
-from nvcodec.training.excerpts import BETWEEN, HALVED, Batch, Clip, Excerpts, batches, load_clip
+from nvcodec.training.excerpts import BETWEEN, SIDES, Batch, Clip, Excerpts, batches, load_clip
 from nvcodec.training.frames import lambda_of
 from nvcodec.training.knots import KNOTS, between
 from nvcodec.training.prior import Prior, export, restore
@@ -94,14 +94,62 @@ def test_stills_are_the_single_frames_of_a_batch(excerpts, some):
     assert torch.equal(found.single, some[3].single) and torch.equal(found.single_rows, some[3].single_rows)
 
 
-def test_large_single_frames_are_sometimes_halved():
-    """Then nothing is left of what is as fine as a sample; what is not twice as large is never halved."""
-    stills = Excerpts([checkered(96, 64)], 32, 64, 0).stills(0).single
-    flat = (stills[:, :4] - 4 * (150 - 128)).abs().amax((1, 2, 3)) < 1
-    assert 0.5 * HALVED < float(flat.float().mean()) < 1.5 * HALVED
-    assert bool((stills[~flat, :4].std((1, 2, 3)) > 190).all()), "the others are as they were"
-    small = Excerpts([checkered(96, 62)], 32, 16, 0).stills(0).single
-    assert bool((small[:, :4].std((1, 2, 3)) > 190).all())
+def sloping(height, width):
+    """A clip whose luma grows by 1 with every fourth column, with chroma that is not gray."""
+    layout = [("y", np.uint8, (height, width)), ("u", np.uint8, (height // 2, width // 2))]
+    frames = np.zeros(4, np.dtype([*layout, ("v", *layout[1][1:])]))
+    frames["y"], frames["u"], frames["v"] = np.arange(width) // 4, 158, 88
+    return Clip("sloping", frames, np.zeros((4, 3), np.float32))
+
+
+def slopes(stills):
+    """Columns of the clip under one of a still, of each."""
+    luma = torch.nn.functional.pixel_shuffle(stills[:, :4], 2)[:, 0] / 4
+    across = (luma[:, :, -1] - luma[:, :, 0]).mean(1).abs()
+    down = (luma[:, -1] - luma[:, 0]).mean(1).abs()
+    return 4 * torch.maximum(across, down) / (luma.shape[-1] - 1)
+
+
+def test_large_single_frames_are_scaled_down_to_sizes_at_random(monkeypatch):
+    monkeypatch.setattr("nvcodec.training.excerpts.TONED", 0.0)
+    found = slopes(Excerpts([sloping(480, 640)], 64, 200, 0).stills(0).single)
+    smallest, largest = SIDES
+    assert 0.8 < float(found.min()) and float(found.max()) < 1.1 * 640 / smallest
+    as_it_is = math.log(largest / 640) / math.log(largest / smallest)
+    assert abs(float((found < 1.1).float().mean()) - as_it_is) < 0.1
+    middle = math.log(640 / math.sqrt(640 * smallest)) / math.log(largest / smallest)  # of the others, half
+    assert abs(float((found > math.sqrt(640 / smallest)).float().mean()) - middle) < 0.1
+    small = slopes(Excerpts([sloping(64, 640)], 64, 16, 0).stills(0).single)
+    assert bool((small - 1).abs().max() < 0.15), "there is nothing more to cut excerpts from"
+
+
+def test_what_is_scaled_down_keeps_more_or_less_detail(monkeypatch):
+    monkeypatch.setattr("nvcodec.training.excerpts.TONED", 0.0)
+    monkeypatch.setattr("nvcodec.training.excerpts.SIDES", (240.0, 240.0))
+    detail = {}
+    for sharp in (0.0, 1.0):
+        monkeypatch.setattr("nvcodec.training.excerpts.SHARP", sharp)
+        noise = sloping(480, 480)
+        noise.frames["y"] = np.random.default_rng(1).integers(60, 180, noise.frames["y"].shape)
+        detail[sharp] = float(Excerpts([noise], 64, 16, 0).stills(0).single[:, :4].std())
+    assert 1.05 * detail[0.0] < detail[1.0] < 2 * detail[0.0]
+
+
+def test_tones_of_single_frames_change(monkeypatch):
+    clip = checkered(64, 64)
+    clip.frames["u"], clip.frames["v"] = 158, 88
+    found = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("nvcodec.training.excerpts.TONED", share)
+        found[share] = Excerpts([clip], 64, 100, 0).stills(0).single / 4 + 128
+    plain, toned = found[0.0], found[1.0]
+    assert bool((plain[:, 4] == 158).all()) and bool((plain[:, 5] == 88).all())
+    assert bool((toned[:, :4].mean((1, 2, 3)) - 150).abs().max() < 1), "not brighter, not darker"
+    contrast = toned[:, :4].std((1, 2, 3)) / plain[:, :4].std((1, 2, 3))
+    assert 0.15 < float(contrast.log().std()) < 0.25
+    turned = torch.atan2(toned[:, 5] - 128, toned[:, 4] - 128)[:, 0, 0] - math.atan2(-40, 30)
+    assert 0.2 < float(turned.std()) < 0.4
+    assert len(Excerpts([clip], 64, 4, 0).batch(0).before.unique()) == 4, "those that others refer to do not"
 
 
 def test_a_clip_is_its_frames(clips):
@@ -610,6 +658,28 @@ def test_the_tool_trains_intra_frames_alone(quick, tmp_path):
     assert not torch.equal(began.values["intra_direct3_weight"], found.values["intra_direct3_weight"])
     again = run(*quick, "--steps", 3)
     assert again.exit_code == 1 and "other --laws or --only" in again.output
+
+
+def test_single_frames_end_anywhere_in_a_cell(excerpts, monkeypatch):
+    """Sizes differ from step to step, by less than a cell of the coarsest latents; what is beyond is not rated."""
+    seen = []
+
+    class Sized(Mc):
+        def __init__(self, config, height, width):
+            super().__init__(config, height, width)
+            seen.append((height, width))
+
+    monkeypatch.setattr("nvcodec.training.prior_fit.Mc", Sized)
+    trainer = PriorTrainer(Prior(SMALL), CPU, 1e-3, 1e-3, only="intra")
+    for number in range(12):
+        trainer.step(excerpts.stills(number), 0.0)
+    size = 2 * excerpts.stills(0).single.shape[-1]
+    assert all(size - 32 < side <= size and side % 2 == 0 for sides in seen for side in sides)
+    assert len(set(seen)) > 5 and any((size - side) % 32 >= 16 for sides in seen for side in sides)
+    monkeypatch.setattr("nvcodec.training.prior_fit.CUT", 0.0)
+    seen.clear()
+    trainer.step(excerpts.stills(0), 0.0)
+    assert seen == [(size, size)]
 
 
 def test_the_mean_of_two_runs_is_released(quick, package, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import re
@@ -16,11 +17,12 @@ from nvcodec.encode.networks import mc as network
 from nvcodec.errors import SourceError, UsageError
 from nvcodec.models import priors
 from nvcodec.training import analysis
-from nvcodec.training.excerpts import Clip, load_clip
+from nvcodec.training.excerpts import Clip, load_clip, shrunk
 from nvcodec.training.prior import Prior, export
 from nvcodec.video import ColorInfo, Frame, Range, VideoInfo
 
 DISTANCES = (1, 1, 2)  # of the frames of a group
+SIDES = (240, 640)  # of the longer side of what groups are cut from, scaled down; evenly by logarithm
 MOST = 512  # samples of a side of what is encoded
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nvcodec" / "excerpts"
 
@@ -45,9 +47,11 @@ def load_clips(paths: Iterable[Path], cache: Path, longest: int, most: int) -> l
 
 
 def groups_of(clip: Clip, count: int, longest: int, place: random.Random) -> tuple[VideoInfo, list[list[Frame]]]:
-    """Up to `count` groups in a row of up to `longest` frames, from a place in a clip and at a distance at random."""
-    height, width = (min(size, MOST) for size in clip.size)
-    top, left = ((whole - size) // 4 * 2 for whole, size in zip(clip.size, (height, width), strict=True))
+    """Up to `count` groups in a row of up to `longest` frames, whose place in a clip, distance and size are random."""
+    scale = min(1.0, math.exp(place.uniform(math.log(SIDES[0]), math.log(SIDES[1]))) / max(clip.size))
+    whole = [int(scale * size) // 2 * 2 for size in clip.size]
+    height, width = (min(size, MOST) for size in whole)
+    top, left = ((size - kept) // 4 * 2 for size, kept in zip(whole, (height, width), strict=True))
     step = place.choice(DISTANCES)
     while step > 1 and count * longest * step > len(clip.frames):
         step -= 1
@@ -55,7 +59,9 @@ def groups_of(clip: Clip, count: int, longest: int, place: random.Random) -> tup
     frames = []
     for number, record in enumerate(clip.frames[first::step][: count * longest]):
         planes = [
-            record[name][top >> s : (top + height) >> s, left >> s : (left + width) >> s].copy()
+            shrunk(record[name], whole[0] >> s, whole[1] >> s)[
+                top >> s : (top + height) >> s, left >> s : (left + width) >> s
+            ].copy()
             for name, s in (("y", 0), ("u", 1), ("v", 1))
         ]
         frames.append(Frame(tuple(planes), number))

@@ -47,6 +47,7 @@ EXCERPTS = 3  # of a step
 WARM = 30  # steps until the learning rate is whole
 LEAST_RATE = 0.03  # of it, at the end
 PROJECT_EVERY = 10  # steps
+MEMORY = 100  # steps
 BETAS = (0.9, 0.98)
 CPU = torch.device("cpu")
 
@@ -95,6 +96,7 @@ class ChainTrainer:
         chosen = [name for name in names if name.startswith(f"{INTER}.") and not name.endswith(TABLES)]
         prior.requires_grad_(False)
         self._parameters = [prior.values[name.replace(".", "_")].requires_grad_() for name in chosen]
+        self._mean = [p.detach().clone() for p in self._parameters]
         rates = [rate / (UNIT if name.endswith(".bias") else FINE) for name in chosen]
         self._optimizer = Optimizer(self._parameters, rates, [False] * len(chosen), betas=BETAS)
         state = initial_state(prior.model.tensors, 0, Origin.PRIOR, network.PRIOR)
@@ -104,6 +106,13 @@ class ChainTrainer:
         """Of the predicted frames of a group, bits."""
         with torch.no_grad():
             return group.play(self._tables | self.prior.weights(INTER))[0]
+
+    def settle(self) -> None:
+        """At last: the mean of the weights of the last MEMORY steps or so."""
+        with torch.no_grad():
+            for p, mean in zip(self._parameters, self._mean, strict=True):
+                p.copy_(mean)
+        self.prior.project()
 
     def step(self, progress: float) -> float:
         """One update; what its group costs. progress: of the whole training, 0 to 1."""
@@ -121,6 +130,8 @@ class ChainTrainer:
             (part * (len(examples) / len(chosen) / cost)).backward()  # type: ignore[no-untyped-call]
         decay = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) * (1 - LEAST_RATE) + LEAST_RATE
         self._optimizer.step(decay * min(1.0, (self.done + 1) / WARM))
+        for mean, p in zip(self._mean, self._parameters, strict=True):
+            mean.lerp_(p.detach(), 1 / min(self.done + 1, MEMORY))
         self.done += 1
         if self.done % PROJECT_EVERY == 0:
             self.prior.project()
@@ -135,7 +146,7 @@ def train(trainer: ChainTrainer, judged: Sequence[Replay], seconds: float, every
         trainer.step(progress)
         if trainer.done % every == 0:
             click.echo(f"{100 * progress:5.1f}%  step {trainer.done}  {change(trainer, judged, before):+.4f}")
-    trainer.prior.project()
+    trainer.settle()
     click.echo(f"{len(judged)} groups that were held back: {change(trainer, judged, before):+.4f}")
 
 
@@ -153,7 +164,7 @@ def change(trainer: ChainTrainer, judged: Sequence[Replay], before: Sequence[flo
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--rate", default=0.2, show_default=True, help="Learning rate, in integers a step.")
 @click.option("--every", default=100, show_default=True, type=click.IntRange(1), help="Steps between lines.")
-@click.option("--longest", default=480, show_default=True, help="Larger clips are scaled down to this side.")
+@click.option("--longest", default=640, show_default=True, help="Larger clips are scaled down to this side.")
 @click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")
 @click.option("--cache", default=CACHE, show_default=True, type=click.Path(path_type=Path), help="For decoded clips.")
 def main(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,8 +36,11 @@ from nvcodec.video import Chroma, ColorInfo, Plane, Range, VideoInfo
 
 DISTANCES = (1, 2, 4, 8)  # of the frames of an excerpt
 BETWEEN = (0.5, 6.0)  # qualities of the frames between, in octaves from quality 0 on
-PICTURES = 0.5  # of single frames that are of pictures, where there are any
-HALVED = 0.4  # of single frames that are halved in size, where they are large enough
+PICTURES = 0.7  # of single frames that are of pictures, where there are any
+SIDES = (220.0, 960.0)  # of the longer side of what single frames are cut from, scaled down; evenly by logarithm
+SHARP = 0.5  # of what is scaled down: by cubic curves, which leave more detail than means do
+TONED = 0.5  # of single frames whose tones are changed: contrast, saturation and hue
+CONTRAST, SATURATION, HUE = 0.2, 0.35, 0.3  # deviations of two logarithms, and of an angle
 FLIP, TURN = 0.5, 0.2  # how often excerpts are mirrored sideways; upside down, and transposed
 GRAY = 128
 
@@ -118,14 +122,33 @@ def _planes(planes: Sequence[Plane], info: VideoInfo, height: int, width: int) -
     half = height // 2, width // 2
     if info.chroma is Chroma.GRAY:
         eight += [np.full(half, GRAY, np.uint8)] * 2
-    return tuple(_shrunk(p.astype(np.uint8), *size) for p, size in zip(eight, ((height, width), half, half)))  # noqa: B905
+    return tuple(shrunk(p.astype(np.uint8), *size) for p, size in zip(eight, ((height, width), half, half)))  # noqa: B905
 
 
-def _shrunk(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def shrunk(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """A plane of that size: the mean of what lies under each sample; an odd last row or column is cut off."""
     if 0 <= plane.shape[0] - height <= 1 and 0 <= plane.shape[1] - width <= 1:
         return plane[:height, :width]
     return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _sharply_shrunk(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The same by cubic curves, from means where it is more than twice as large."""
+    if plane.shape[0] > 2 * height and plane.shape[1] > 2 * width:
+        plane = shrunk(plane, 2 * height, 2 * width)
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _toned(rng: np.random.Generator, planes: Planes8) -> Planes8:
+    """With another contrast, saturation and hue."""
+    contrast, saturation = (math.exp(rng.normal(0, deviation)) for deviation in (CONTRAST, SATURATION))
+    luma, *chroma = (plane.astype(np.float32) for plane in planes)
+    middle = luma.mean()
+    angle = rng.normal(0, HUE)
+    u, v = (contrast * saturation * (plane - GRAY) for plane in chroma)
+    turned = math.cos(angle) * u - math.sin(angle) * v, math.sin(angle) * u + math.cos(angle) * v
+    found = middle + contrast * (luma - middle), *(plane + GRAY for plane in turned)
+    return tuple(np.rint(plane).clip(0, 255).astype(np.uint8) for plane in found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,9 +238,10 @@ class Excerpts:
     def _single(self, rng: np.random.Generator) -> tuple[Planes8, NDArray[np.float32]]:
         pictures = bool(self._pictures) and rng.random() < PICTURES
         clip = _one(rng, self._pictures if pictures else self._clips)
-        scale = 2 if min(clip.size) >= 2 * self._size and rng.random() < HALVED else 1
+        side = math.exp(rng.uniform(math.log(SIDES[0]), math.log(SIDES[1])))
+        scale = max(1.0, min(max(clip.size) / side, min(clip.size) / self._size))
         (planes,) = self._cut(rng, clip, [int(rng.integers(len(clip.frames)))], scale)
-        return planes, clip.rows
+        return _toned(rng, planes) if rng.random() < TONED else planes, clip.rows
 
     def _triple(self, rng: np.random.Generator) -> tuple[list[Planes8], NDArray[np.float32]]:
         clip = _one(rng, self._clips)
@@ -226,15 +250,16 @@ class Excerpts:
         step = distance if rng.random() < 0.5 else -distance  # forwards or backwards
         return self._cut(rng, clip, [middle - step, middle, middle + step]), clip.rows
 
-    def _cut(self, rng: np.random.Generator, clip: Clip, places: Sequence[int], scale: int = 1) -> list[Planes8]:
+    def _cut(self, rng: np.random.Generator, clip: Clip, places: Sequence[int], scale: float = 1) -> list[Planes8]:
         """The same place of some frames, perhaps mirrored; what is `scale` times as large, scaled down."""
-        whole = scale * self._size
+        whole = int(scale * self._size) // 2 * 2
+        sharp = whole > self._size and rng.random() < SHARP
         row, column = (2 * int(rng.integers((n - whole) // 2 + 1)) for n in clip.size)
         sideways, down, across = rng.random() < FLIP, rng.random() < TURN, rng.random() < TURN
 
         def part(plane: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
             found = plane[row >> shift :, column >> shift :][: whole >> shift, : whole >> shift]
-            found = _shrunk(found, self._size >> shift, self._size >> shift)
+            found = (_sharply_shrunk if sharp else shrunk)(found, self._size >> shift, self._size >> shift)
             found = found[:: -1 if down else 1, :: -1 if sideways else 1]
             return np.ascontiguousarray(found.T if across else found)
 

@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nvcodec.errors import SourceError
 from nvcodec.media.base import PendingFile
 from nvcodec.models.base import Weights
 from nvcodec.models.integer import SMOOTH, UNIT
 from nvcodec.models.mc import Mc, McConfig
-from nvcodec.models.motion import HIGH, LOW, Reference, predict
+from nvcodec.models.motion import CELL, HIGH, LOW, Reference, predict
 from nvcodec.training.distortion import distortion
 from nvcodec.training.excerpts import Batch, Stills
 from nvcodec.training.frames import FINEST_LAMBDA
@@ -35,6 +36,8 @@ from nvcodec.training.prior import Prior
 OCTAVES = 5.5  # of qualities of single frames, from 0 on
 AFTER = (-1.2, 0.0)  # the octaves of the frame after, over those of the one between
 BEFORE = (-1.6, 0.2)  # those of the frame before, over those of the one after
+CUT = 0.5  # how often a side of single frames is cut
+HALF_CELL = CELL // 2  # of displacements: pictures, at half size, are whole numbers of them
 MOST_OCTAVES = 5.9  # of frames that others refer to
 WARM = 50  # steps until learning rates are whole
 LEAST_RATE = 0.02  # of a learning rate, at the end
@@ -187,11 +190,12 @@ class PriorTrainer:
             self.prior.project()
 
     def loss_of_stills(self, batch: Stills) -> Tensor:
-        """Of single frames alone."""
-        size = 2 * batch.single.shape[-1]
-        model = Mc(self.prior.config, size, size)
-        octaves = OCTAVES * self._random(len(batch.single))
-        found = self._coded(model, self.prior.weights(), Frames(batch.single, None, octaves, batch.single_rows))
+        """Of single frames alone, cut to any size: a picture may end anywhere in a cell of latents."""
+        height, width = (size - self._cut() for size in batch.single.shape[2:])
+        target = batch.single[:, :, :height, :width]
+        model = Mc(self.prior.config, 2 * height, 2 * width)
+        octaves = OCTAVES * self._random(len(target))
+        found = self._coded(model, self.prior.weights(), Frames(target, None, octaves, batch.single_rows))
         self._note("intra", found, slice(None))
         return _relative(found)
 
@@ -236,6 +240,12 @@ class PriorTrainer:
     def _random(self, number: int) -> Tensor:
         return torch.rand(number, generator=self._generator, device=self.device)
 
+    def _cut(self) -> int:
+        """Of a side of pictures, 0 or up to one sample less than a cell of the coarsest latents."""
+        chance, part = self._random(2).tolist()
+        largest = 1 << self.prior.config.network(True).levels[0] - 1
+        return int(part * largest) if chance < CUT else 0
+
     def _shifted(self, octaves: Tensor, by: tuple[float, float]) -> Tensor:
         """Those of references, from those of the frames that refer to them."""
         return (octaves + by[0] + (by[1] - by[0]) * self._random(len(octaves))).clamp(0, MOST_OCTAVES)
@@ -244,11 +254,13 @@ class PriorTrainer:
         """Coded as the analysis networks say."""
         intra = frames.prediction is None
         tuning = self.prior.tuning(intra, frames.octaves)
-        latents = self.prior.analyses(frames.target, frames.prediction, frames.octaves)
+        height, width = frames.target.shape[2:]
+        whole = functional.pad(frames.target, (0, -width % HALF_CELL, 0, -height % HALF_CELL), mode="replicate")
+        latents = self.prior.analyses(whole, frames.prediction, frames.octaves)
         network = model.network(intra)
         values = {level: latents[level] / step for level, step in zip(network.levels, tuning.steps, strict=True)}
         meter = TrainingRate(network.grids(values), self._generator, self._laws)
-        pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)
+        pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)[:, :, :height, :width]
         found = distortion((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
         return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
