@@ -143,6 +143,13 @@ def speed() -> str:
     )
 
 
+def larger() -> str:
+    """`mc` on larger pictures."""
+    name = "speed_mc_640x360"
+    columns: tuple[Column, ...] = (("clip", lambda row: row["clip"]["name"]), SETTING, BPP, RGB, *SPEED)
+    return section("Speed of `mc`: 640x360, 48 frames", name, table(columns, load(name)["rows"]))
+
+
 def memory() -> str:
     """Peaks for a short and a long video."""
     columns: tuple[Column, ...] = (
@@ -158,7 +165,7 @@ def period(derived: Derived) -> str:
     """`mc` and what it is measured against, with the same intra period for all, on clips that differ in motion."""
     name = "rd_mc_320x180"
     columns: tuple[Column, ...] = (("clip", lambda row: row["clip"]["name"]), SETTING, BPP, RGB, *SPEED)
-    title = "Rate and distortion with one intra period: city and goldengate at 320x180, 48 frames"
+    title = "Rate and distortion with one intra period: four clips of 48 frames"
     return section(
         title,
         name,
@@ -182,6 +189,7 @@ def document(derived: Derived) -> str:
         knobs(),
         *benchmarks_sharing.sections(derived),
         speed(),
+        larger(),
         memory(),
     ]
     return INTRODUCTION + "".join(parts) + GPU

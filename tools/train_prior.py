@@ -116,7 +116,7 @@ def line(trainer: PriorTrainer, progress: float) -> str:
     help="Only the networks of intra frames, or of others; with --export all else stays as in the package.",
 )
 @click.option("--every", default=200, show_default=True, type=click.IntRange(1), help="Steps between checkpoints.")
-@click.option("--longest", default=960, show_default=True, help="Larger clips are scaled down to this side.")
+@click.option("--longest", default=1280, show_default=True, help="Larger clips are scaled down to this side.")
 @click.option("--frames", default=240, show_default=True, type=click.IntRange(1), help="Of a clip, the first ones.")
 @click.option("--cache", default=CACHE, show_default=True, type=click.Path(path_type=Path), help="For decoded clips.")
 @click.option("--export", "exported", is_flag=True, help="Write the result into the package.")

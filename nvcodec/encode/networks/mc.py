@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("e22186192d6c64e5")
+PRIOR = bytes.fromhex("6a004aa165d962fc")
 GROUP = 16
 WIDTH = McConfig().width
 
