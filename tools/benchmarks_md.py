@@ -51,8 +51,8 @@ faster where they are far apart. What was tried on the way, and what is not good
 
 All codecs get the same frames as 8 bit yuv420p, one pass at constant quality, with the threads that a table names and
 no random-access point but the first. x264 and x265 run with their defaults, which serve the eye rather than PSNR;
-`tune=psnr` is the option that changes that. With two threads x264 takes 4 to 8 % more bits at 320x180 than with one, and
-11 % at 176x144 (docs/experiments.md). VVenC works at 10 bit.
+`tune=psnr` is the option that changes that. With two threads x264 takes 4 to 8 % more bits at 320x180 than with one,
+and 11 % at 176x144 (docs/experiments.md). VVenC works at 10 bit.
 """
 
 GPU = """
