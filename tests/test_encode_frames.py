@@ -102,7 +102,7 @@ def test_more_steps_pay_off(clip, tmp_path):
 
 # networks fitted to groups -------------------------------------------------------------------------------------------
 
-FITTED = {"steps_network": 12, "lam": 2.0**-13, "group": 5, "stop": None}
+FITTED = {"steps_network": 12, "lam": 2.0**-14, "group": 5, "stop": None}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_a_network_is_not_changed_where_that_does_not_pay(clip, tmp_path):
 def test_an_encode_that_fits_networks_goes_on_to_the_same_file(panning, tmp_path, changes):
     how = settings(**FITTED | changes)
     encode(panning, tmp_path / "whole.nvc", how)
-    assert changes_network(records_of(tmp_path / "whole.nvc")[0])
+    assert any(changes_network(record) for record in records_of(tmp_path / "whole.nvc"))
     stopped(panning, tmp_path / "a.nvc", how)
     encode(panning, tmp_path / "a.nvc", how, resume=True)
     assert (tmp_path / "a.nvc").read_bytes() == (tmp_path / "whole.nvc").read_bytes()
@@ -428,7 +428,7 @@ def test_a_prior_that_is_not_there(clip, quick, tmp_path, monkeypatch):
 @pytest.mark.parametrize("cut", [True, False])
 def test_a_frame_after_a_cut_starts_anew(cut, tmp_path):
     """The last frame of a group, which is predicted over its whole length."""
-    shots = ((BUNNY, 4, (40, 60)), (CITY, 4, (0, 0))) if cut else ((BUNNY, 8, (40, 60)),)
+    shots = ((BUNNY, 4, (40, 60)), (CITY, 4, (0, 0))) if cut else ((CITY, 8, (0, 0)),)
     clip = write_clip(tmp_path / "clip.y4m", 96, 64, shots)
     encode(clip, tmp_path / "a.nvc", settings(group=8, stop=None))
     with open(tmp_path / "a.nvc", "rb") as file:

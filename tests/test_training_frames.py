@@ -318,6 +318,20 @@ def test_rated_is_what_is_coded(trainer, pictures, references):
         assert float((picture - expected).abs().mean()) < 3, "quarters of a code value"
 
 
+@pytest.mark.parametrize("step", [1, 100, 512, 683, 4095])
+def test_what_a_network_is_sure_of_is_what_a_file_has(step):
+    """Whole from eighths: what is 7/16 becomes 1. Scales from where nothing is coded to where all is."""
+    generator = torch.Generator().manual_seed(step)
+    location = torch.randint(-3 * step, 3 * step, (1, 2, 24, 24), generator=generator).float()
+    scale = torch.randint(-4500, 1200, (1, 2, 24, 24), generator=generator).float()
+    values = torch.randint(-3, 4, (1, 2, 24, 24), generator=generator).float()
+    cells, one = torch.ones(24, 24, dtype=torch.bool), torch.tensor(float(step))
+    meter, file = RateMeter({"latent2": values}), Writer({"latent2": values})
+    found = (coder("latent2", 1, cells, location, scale, one) for coder in (meter.code, file))
+    assert torch.equal(*found)
+    assert 0 < len(file.passes[0][0]) < values.numel()
+
+
 def test_a_meter_rates_the_cells_of_a_pass_only():
     values = {"latent2": torch.full((2, 3, 4, 4), 5.0)}
     law = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4), torch.tensor(512.0)

@@ -63,7 +63,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},  # lines in their order
             )
             with started as process:
                 try:

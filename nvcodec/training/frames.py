@@ -251,7 +251,8 @@ def soft_round(values: Tensor) -> Tensor:
 class RateMeter:
     """A coder (models.base.Coder) that codes nothing: gives rounded values, and adds up the bits of each frame.
 
-    As in a file, what the network is sure of is what it expects and costs nothing.
+    As in a file, what the network is sure of is what it expects, in eighths and then whole, and costs nothing
+    (`entropy.laws.pass_laws`).
 
     softly: whether they are rounded by `soft_round`. total: (N,).
     """
@@ -269,9 +270,11 @@ class RateMeter:
         if step is None:
             expected, log2_scale = location / FLOW_UNIT, scale * (2 / UNIT)
         else:
-            expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
+            log2_step = torch.floor(256 * torch.log2(step / UNIT)) / 256
+            expected, log2_scale = location / step, scale * (2 / UNIT) - log2_step
         sure = log2_scale.detach() < SURE_LOG2
-        values = torch.where(sure, torch.round(expected.detach()), values)
+        eighths = torch.floor(8 * expected.detach() + 0.5)
+        values = torch.where(sure, torch.floor((eighths + 4) / 8), values)
         cost = (heavy_bits if step is None else bits)(values, expected, log2_scale)
         self.total = self.total + (cost * (mask * ~sure)).sum((1, 2, 3))
         return values * mask
