@@ -13,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvcodec.errors import MalformedError
-from nvcodec.models.integer import BOUND, EXACT, EXACT_SUMS, FINE, PARTS, PRECISE, SMOOTH, check_sums, split, sums
+from nvcodec.models.integer import (
+    BOUND,
+    BRIEF,
+    EXACT,
+    EXACT_SUMS,
+    FINE,
+    PARTS,
+    PRECISE,
+    SMOOTH,
+    check_sums,
+    split,
+    sums,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [(1, 1, 40, 30), (3, 1, 12, 8), (3, 1, 24, 6), (5, 1, 9, 24), (2, 2, 12, 32), (2, 2, 32, 16)]
@@ -54,6 +66,15 @@ def test_a_layer_is_exact(kernel, stride, inputs, outputs):
         assert torch.equal(EXACT.convolve(*double, stride), found.double())
         smooth = SMOOTH.convolve(*double, stride)
         assert (smooth - found).abs().max() <= 0.5
+
+
+def test_brief_layers_are_of_bfloat16():
+    x, weight, bias = as_floats(*layer(3, 24, 6, 0))
+    smooth, brief = (a.convolve(x, weight, bias) for a in (SMOOTH, BRIEF))
+    assert brief.dtype == torch.float32 and torch.equal(brief, brief.bfloat16().float())
+    assert 0 < float((brief - smooth).abs().max()) < 0.02 * float(smooth.abs().max())
+    precise = [a.convolve(x, weight, bias, precise=True) for a in (SMOOTH, BRIEF)]
+    assert torch.equal(*precise), "those of transforms are not"
 
 
 @pytest.mark.parametrize("kernel, stride, inputs, outputs", LAYERS)

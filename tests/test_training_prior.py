@@ -31,7 +31,7 @@ from nvcodec.training.distortion import distortion, distortion_rows
 from nvcodec.training.excerpts import BETWEEN, SIDES, Batch, Clip, Excerpts, batches, load_clip
 from nvcodec.training.frames import lambda_of
 from nvcodec.training.knots import KNOTS, between
-from nvcodec.training.prior import Prior, export, restore
+from nvcodec.training.prior import Prior, export, restore, widened
 from nvcodec.training.prior_fit import (
     KINDS,
     LAWS,
@@ -549,6 +549,46 @@ def test_what_is_no_checkpoint(tmp_path):
 # What becomes of it ---------------------------------------------------------------------------------------------------
 
 
+def sized(**widths):
+    return dataclasses.replace(SMALL, **widths)
+
+
+def test_wider_networks_begin_as_what_they_were(some):
+    prior = Prior(SMALL, 4)
+    with torch.no_grad():
+        for name, value in prior.named_parameters():
+            if "leave" in name:  # so that no latents are all 0
+                value.mul_(20)
+    wider = widened(prior, sized(width=11, half=9, intra_width=14, intra_half=8), 1)
+    assert np.allclose(costs(wider, some[0]), costs(prior, some[0]), atol=1e-4)
+    trainer = PriorTrainer(wider, CPU, 1e-2, 1e-2)
+    for number in range(4):
+        trainer.step(some[number], 0.0)
+    for name in ("intra_mix3", "intra_first3", "inter_mix2", "inter_last"):
+        unheard = wider.values[f"{name}_weight"].detach()[: 2 if "first" in name else 7, -1]
+        assert bool(unheard.any()), "new channels come to be heard"
+
+
+@pytest.mark.parametrize("config", [sized(intra_width=8), sized(intra_high=8), sized(flow=5), sized(group=8)])
+def test_what_is_not_wider(config):
+    with pytest.raises(ValueError):
+        widened(Prior(SMALL), config)
+
+
+def test_training_in_bfloat16_learns_the_same(excerpts):
+    """To within what its roundings are: costs of a step, and the directions that parameters move in."""
+    stills, found = [excerpts.stills(number) for number in range(3)], []
+    for brief in (False, True):
+        prior = Prior(SMALL, 2)
+        trainer = PriorTrainer(prior, CPU, 1e-3, 1e-3, only="intra", brief=brief)
+        for batch in stills:
+            trainer.step(batch, 0.0)
+        moved = [prior.state_dict()[n] - value for n, value in Prior(SMALL, 2).state_dict().items()]
+        found.append((trainer.meter.take()["intra cost"], torch.cat([m.flatten() for m in moved])))
+    assert found[0][0] != found[1][0] and found[0][0] == pytest.approx(found[1][0], abs=0.02)
+    assert float(torch.cosine_similarity(found[0][1], found[1][1], dim=0)) > 0.9
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """Folders in place of those of the package, and a module that names the prior."""
@@ -658,6 +698,17 @@ def test_the_tool_trains_intra_frames_alone(quick, tmp_path):
     assert not torch.equal(began.values["intra_direct3_weight"], found.values["intra_direct3_weight"])
     again = run(*quick, "--steps", 3)
     assert again.exit_code == 1 and "other --laws or --only" in again.output
+
+
+def test_the_tool_goes_on_from_narrower_networks(quick, tmp_path):
+    paths = [tmp_path / "narrow.npz", tmp_path / "wide.npz"]
+    for path, width in zip(paths, (8, 10), strict=True):
+        PriorTrainer(Prior(sized(intra_width=width)), CPU).save(path)
+    done = run(*quick, "--steps", 1, "--only", "intra", "--bfloat16", "--from", paths[0])
+    assert done.exit_code == 0, done.output
+    assert load_prior(tmp_path / "a.npz").config == SMALL
+    done = run(*quick[:2], tmp_path / "b.npz", *quick[3:], "--steps", 1, "--from", paths[1])
+    assert done.exit_code == 1 and "or are wider" in done.output
 
 
 def test_single_frames_end_anywhere_in_a_cell(excerpts, monkeypatch):

@@ -34,18 +34,19 @@ from nvcodec.encode.networks import mc as network  # noqa: E402
 from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
 from nvcodec.models.mc import McConfig  # noqa: E402
 from nvcodec.training.excerpts import Excerpts, batches  # noqa: E402
-from nvcodec.training.prior import Prior, mean, restore  # noqa: E402
+from nvcodec.training.prior import Prior, mean, restore, widened  # noqa: E402
 from nvcodec.training.prior_fit import PriorTrainer, load_prior  # noqa: E402
 from tools.prior_runs import CACHE, Interrupt, load_clips, release  # noqa: E402
 
 
 def first_prior(checkpoints: Sequence[Path], from_package: bool, seed: int) -> Prior:
-    """What to train on: the mean of checkpoints, if any; that of the package; or one that has learned nothing."""
+    """What to train on: the mean of checkpoints, if any, whose networks may be narrower; that of the package; or one
+    that has learned nothing."""
     if checkpoints:
         try:
-            return mean([load_prior(path) for path in checkpoints])
+            return widened(mean([load_prior(path) for path in checkpoints]), McConfig(), seed)
         except ValueError:
-            raise UsageError("the priors to start from differ in their configuration") from None
+            raise UsageError("the priors to start from differ in their configuration, or are wider") from None
     return restore(network.PRIOR, McConfig()) if from_package else Prior(McConfig(), seed)
 
 
@@ -109,6 +110,7 @@ def line(trainer: PriorTrainer, progress: float) -> str:
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
 @click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
+@click.option("--bfloat16", is_flag=True, help="Train in bfloat16, on processors that are faster with it.")
 @click.option("--laws", is_flag=True, help="Only the layers of laws, on exact symbols: the last part of a training.")
 @click.option(
     "--only",
@@ -123,7 +125,8 @@ def line(trainer: PriorTrainer, progress: float) -> str:
 def main(
     clips: tuple[Path, ...], checkpoint: Path, origins: tuple[Path, ...], from_package: bool, minutes: float | None,
     steps: int | None, crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float,
-    muon_rate: float, laws: bool, only: str | None, every: int, longest: int, frames: int, cache: Path, exported: bool,
+    muon_rate: float, bfloat16: bool, laws: bool, only: str | None, every: int, longest: int, frames: int, cache: Path,
+    exported: bool,
 ) -> None:  # fmt: skip
     try:
         if clips:
@@ -137,7 +140,7 @@ def main(
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
             prior = first_prior([checkpoint] if again else origins, from_package, seed)
-            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, only)
+            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, only, bfloat16)
             if again:
                 trainer.resume(checkpoint)
             train(

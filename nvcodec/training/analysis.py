@@ -103,16 +103,22 @@ class IntraAnalysis(nn.Module):
         for level in reversed(self.levels):
             x = _leak(self.down[str(level)](x))
             x = x + _leak(self.inner[str(level)](x))
-            seen[level] = x
+            seen[level] = x.float()
+        with torch.autocast(target.device.type, enabled=False):
+            return self._left(rest, seen, octaves, (height, width))
+
+    def _left(self, rest: Tensor, seen: dict[int, Tensor], octaves: Tensor, size: tuple[int, int]) -> dict[int, Tensor]:
+        """The latents, by what the transforms say of what coarser ones leave, and the network of what it has seen."""
+        height, width = size
         out = {}
         for level in self.levels:
-            size = 1 << level - 1
-            found = functional.conv2d(rest, self.forwards[str(level)], stride=size)
+            cell = 1 << level - 1
+            found = functional.conv2d(rest, self.forwards[str(level)], stride=cell)
             found = found * _of_quality(self.gains[str(level)], octaves)
             if level > self.levels[-1]:
-                rest = rest - functional.conv_transpose2d(found, self.backwards[str(level)], stride=size)
+                rest = rest - functional.conv_transpose2d(found, self.backwards[str(level)], stride=cell)
             found = (found + self.leave[str(level)](seen[level])) * UNIT
-            out[level] = found[:, :, : -(-height // size), : -(-width // size)]
+            out[level] = found[:, :, : -(-height // cell), : -(-width // cell)]
         return out
 
 

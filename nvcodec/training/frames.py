@@ -28,7 +28,8 @@ from nvcodec.models.mc import FLOW_UNIT, Mc
 from nvcodec.models.motion import Reference, predict
 from nvcodec.training.analysis import Analyses
 from nvcodec.training.displacement import search
-from nvcodec.training.laplace import bits, heavy_bits
+from nvcodec.training.laplace import heavy_bits
+from nvcodec.training.rated import rated
 from nvcodec.training.settling import Coding
 
 QUALITIES_PER_OCTAVE = 16  # indices that double all steps
@@ -266,18 +267,21 @@ class RateMeter:
     ) -> Tensor:
         """As models.base.Coder."""
         values = self._values[name][:, :, ::stride, ::stride]
-        mask = cells.to(location.dtype)
         if step is None:
-            expected, log2_scale = location / FLOW_UNIT, scale * (2 / UNIT)
+            values, bits = self._moved(values, cells, location / FLOW_UNIT, scale * (2 / UNIT))
         else:
             log2_step = torch.floor(256 * torch.log2(step / UNIT)) / 256
-            expected, log2_scale = location / step, scale * (2 / UNIT) - log2_step
+            values, bits = rated(values, values, (location, scale), step, log2_step, cells, sure=SURE_LOG2)
+        self.total = self.total + bits
+        return values
+
+    def _moved(self, values: Tensor, cells: Tensor, expected: Tensor, log2_scale: Tensor) -> tuple[Tensor, Tensor]:
+        """`rated`, of displacements, whose laws have heavy tails."""
         sure = log2_scale.detach() < SURE_LOG2
         eighths = torch.floor(8 * expected.detach() + 0.5)
         values = torch.where(sure, torch.floor((eighths + 4) / 8), values)
-        cost = (heavy_bits if step is None else bits)(values, expected, log2_scale)
-        self.total = self.total + (cost * (mask * ~sure)).sum((1, 2, 3))
-        return values * mask
+        mask = cells.to(values.dtype)
+        return values * mask, (heavy_bits(values, expected, log2_scale) * (mask * ~sure)).sum((1, 2, 3))
 
 
 def _whole(values: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ STEPS = (1.0, 1500.0)  # the least and the greatest
 MOST_BIAS = 8192  # in the model's integers: a quarter of what a prior can hold
 FIRST_START = {INTRA: 0.5, INTER: 0.02}  # how far from 0 trunks start
 TABLES = (".steps", ".start")  # tensors with a row or a column for each quality
+WIDTHS = ("width", "half", "intra_width", "intra_half")  # of trunks
+TABLE = re.compile(r".*(_steps|_start|\.tones|\.gains\.\d)")  # parameters that depend on the quality
 SMALLER = 0.3  # initial weights of what gives locations and scales, over the usual
 SMALLEST = 0.1  # of what is added to a prediction
 FIRST_SCALE = 0.5  # of displacements: half the log2 of b, in activations
@@ -169,6 +172,27 @@ def mean(several: Sequence[Prior]) -> Prior:
     found = Prior(config)
     states = [prior.state_dict() for prior in several]
     found.load_state_dict({name: torch.stack([s[name] for s in states]).mean(0) for name in states[0]})
+    return found
+
+
+@torch.no_grad()
+def widened(prior: Prior, config: McConfig, seed: int = 0) -> Prior:
+    """The same networks with more channels, which have no say at first: pictures and laws are the same.
+
+    seed: of the weights that new channels are made with. ValueError unless the configurations differ in WIDTHS alone,
+    and none is less than it was.
+    """
+    old = prior.config
+    if replace(config, **{name: getattr(old, name) for name in WIDTHS}) != old:
+        raise ValueError("they differ in more than the widths of their trunks")
+    if any(getattr(config, name) < getattr(old, name) for name in WIDTHS):
+        raise ValueError("a trunk is narrower than it was")
+    found, known = Prior(config, seed), prior.state_dict()
+    for name, value in found.state_dict().items():
+        narrow = known[name]
+        if value.dim() > 1 and not TABLE.match(name):
+            value[: len(narrow), narrow.shape[1] :] = 0.0
+        value[tuple(slice(size) for size in narrow.shape)] = narrow
     return found
 
 

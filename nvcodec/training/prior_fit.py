@@ -23,15 +23,16 @@ from torch.nn import functional
 from nvcodec.errors import SourceError
 from nvcodec.media.base import PendingFile
 from nvcodec.models.base import Weights
-from nvcodec.models.integer import SMOOTH, UNIT
+from nvcodec.models.integer import BRIEF, SMOOTH, UNIT
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import CELL, HIGH, LOW, Reference, predict
 from nvcodec.training.distortion import distortion
 from nvcodec.training.excerpts import Batch, Stills
 from nvcodec.training.frames import FINEST_LAMBDA
-from nvcodec.training.laplace import SUREST_LOG2, bits
+from nvcodec.training.laplace import SUREST_LOG2
 from nvcodec.training.optim import Optimizer
-from nvcodec.training.prior import Prior
+from nvcodec.training.prior import TABLE, Prior
+from nvcodec.training.rated import rated
 
 OCTAVES = 5.5  # of qualities of single frames, from 0 on
 AFTER = (-1.2, 0.0)  # the octaves of the frame after, over those of the one between
@@ -53,7 +54,6 @@ NETWORKS = {  # the parameters that are trained, by what is said to be trained a
 }
 FLOW = re.compile(r"values\.flow_")  # parameters of the flow network
 LAWS = re.compile(r"values\.(intra|inter)_(base|near|mid|first|second)\d[bc]?_")  # parameters of laws alone
-TABLE = re.compile(r".*(_steps|_start|\.tones|\.gains\.\d)")  # parameters that depend on the quality
 
 
 @dataclass
@@ -127,11 +127,10 @@ class TrainingRate:
     ) -> Tensor:
         """As models.base.Coder."""
         assert step is not None, "of latents"
-        mask = cells.to(location.dtype)
-        expected, log2_scale = location / step, scale * (2 / UNIT) - torch.log2(step / UNIT)
-        found = bits(self._rated[name], expected, log2_scale, SUREST_LOG2)
-        self.total = self.total + (found * mask).sum((1, 2, 3))
-        return self._rounded[name] * mask
+        seen, rates = self._rounded[name], self._rated[name]
+        shown, bits = rated(seen, rates, (location, scale), step, torch.log2(step / UNIT), cells, SUREST_LOG2)
+        self.total = self.total + bits
+        return shown
 
 
 class PriorTrainer:
@@ -151,12 +150,14 @@ class PriorTrainer:
         seed: int = 0,
         laws: bool = False,
         only: str | None = None,
+        brief: bool = False,
     ) -> None:
         self.prior, self.device = prior.to(device), device
         self.meter = Meter()
         self.done, self.seconds = 0, 0.0  # steps, and what they took
         self._seed, self._generator = seed, torch.Generator(device)
         self._laws, self._only = laws, only
+        self._brief = brief
         chosen = [LAWS] * laws + ([NETWORKS[only]] if only else [])
         named = [
             (name, p)
@@ -256,11 +257,13 @@ class PriorTrainer:
         tuning = self.prior.tuning(intra, frames.octaves)
         height, width = frames.target.shape[2:]
         whole = functional.pad(frames.target, (0, -width % HALF_CELL, 0, -height % HALF_CELL), mode="replicate")
-        latents = self.prior.analyses(whole, frames.prediction, frames.octaves)
+        with torch.autocast(whole.device.type, torch.bfloat16, enabled=self._brief):
+            latents = self.prior.analyses(whole, frames.prediction, frames.octaves)
         network = model.network(intra)
         values = {level: latents[level] / step for level, step in zip(network.levels, tuning.steps, strict=True)}
         meter = TrainingRate(network.grids(values), self._generator, self._laws)
-        pictures = model.picture(weights, tuning, frames.prediction, meter.code, SMOOTH)[:, :, :height, :width]
+        pictures = model.picture(weights, tuning, frames.prediction, meter.code, BRIEF if self._brief else SMOOTH)
+        pictures = pictures[:, :, :height, :width]
         found = distortion((pictures - frames.target) / 4, frames.rows)
         rate = meter.total / (4 * frames.target[0, 0].numel())
         return Coded(pictures, found, rate, found * torch.exp2(-2 * frames.octaves) / FINEST_LAMBDA + rate)
