@@ -9,9 +9,11 @@ import signal
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as multiprocessing
 from click.testing import CliRunner
 from clip_samples import BUNNY, CITY, write_clip
 from mc_samples import own_package
+from torch import distributed
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nvcodec
@@ -25,7 +27,7 @@ from nvcodec.models import priors
 from nvcodec.models.integer import EXACT_SUMS
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import Reference, followed, midway
-from nvcodec.training import analysis
+from nvcodec.training import analysis, prior_fit
 from nvcodec.training.displacement import search
 from nvcodec.training.distortion import distortion, distortion_rows
 from nvcodec.training.excerpts import BETWEEN, SIDES, Batch, Clip, Excerpts, batches, load_clip
@@ -587,6 +589,34 @@ def test_training_in_bfloat16_learns_the_same(excerpts):
         found.append((trainer.meter.take()["intra cost"], torch.cat([m.flatten() for m in moved])))
     assert found[0][0] != found[1][0] and found[0][0] == pytest.approx(found[1][0], abs=0.02)
     assert float(torch.cosine_similarity(found[0][1], found[1][1], dim=0)) > 0.9
+
+
+def one_of_two(number, folder):
+    """A process that trains with another, on excerpts of its own."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2)
+    trainer = PriorTrainer(Prior(SMALL, 2), CPU, 1e-3, 1e-3, only="intra")
+    excerpts = Excerpts([load_clip(BUNNY, folder, 960, 3)], 32, 2, number)
+    for step in range(2):
+        trainer.step(excerpts.stills(step), 0.0)
+        np.savez(folder / f"{number}.{step}.npz", cost=trainer.meter.take()["intra cost"], **trainer.prior.state_dict())
+    gradients = [torch.full((2, 3), float(number)), torch.full((4,), 2.0 - number)]
+    prior_fit._share(gradients)
+    assert [g.unique().item() for g in gradients] == [0.5, 1.5]
+    far = train_prior.agreed(0.25 + number / 2)
+    assert far == 0.75, far
+    distributed.destroy_process_group()
+
+
+def test_processes_train_one_prior(tmp_path):
+    load_clip(BUNNY, tmp_path, 960, 3)
+    multiprocessing.spawn(one_of_two, (tmp_path,), 2)
+    for step in range(2):
+        first, second = (dict(np.load(tmp_path / f"{number}.{step}.npz")) for number in range(2))
+        assert first.pop("cost") != second.pop("cost"), "on other excerpts"
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+    began = Prior(SMALL, 2).state_dict()
+    assert any(not np.array_equal(first[name], value.numpy()) for name, value in began.items())
 
 
 @pytest.fixture

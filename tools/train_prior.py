@@ -7,6 +7,7 @@
     python tools/train_prior.py CLIPS ... --checkpoint last.npz --from finer.npz --laws   what symbols cost, at last
     python tools/train_prior.py CLIPS ... --checkpoint last.npz --from a.npz --from b.npz --laws   of their mean
     python tools/train_prior.py --checkpoint last.npz --export                      into the package
+    torchrun --nproc-per-node 2 tools/train_prior.py CLIPS ...     two processes, each with --batch excerpts a step
 
 The network of displacements is trained by tools/train_flow.py, after the others.
 
@@ -35,8 +36,10 @@ from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
 from nvcodec.models.mc import McConfig  # noqa: E402
 from nvcodec.training.excerpts import Excerpts, batches  # noqa: E402
 from nvcodec.training.prior import Prior, mean, restore, widened  # noqa: E402
-from nvcodec.training.prior_fit import PriorTrainer, load_prior  # noqa: E402
+from nvcodec.training.prior_fit import PriorTrainer, load_prior, processes, rank  # noqa: E402
 from tools.prior_runs import CACHE, Interrupt, load_clips, release  # noqa: E402
+
+STOPPED = 2.0  # in place of how far a training is
 
 
 def first_prior(checkpoints: Sequence[Path], from_package: bool, seed: int) -> Prior:
@@ -55,28 +58,38 @@ def train(
 ) -> None:
     """Until `total`, (steps, seconds), whichever is first. A checkpoint and a line every so many steps.
 
-    make: batches by number.
+    make: batches by number. Of several processes the first one writes.
     """
-    stop = Interrupt()
+    stop, first = Interrupt(), rank() == 0
     workers = max(1, torch.get_num_threads())
-    ready = batches(make, trainer.done, trainer.device, workers)
+    ready = batches(lambda number: make(number * processes() + rank()), trainer.done, trainer.device, workers)
     before, began = trainer.seconds, time.perf_counter()
     try:
-        while not stop.set:
+        while True:
             trainer.seconds = before + time.perf_counter() - began
-            progress = max(trainer.done / total[0], trainer.seconds / total[1])
+            progress = agreed(STOPPED if stop.set else max(trainer.done / total[0], trainer.seconds / total[1]))
             if progress >= 1:
                 break
             trainer.step(next(ready), progress)
-            if trainer.done % every == 0:
+            if first and trainer.done % every == 0:
                 trainer.save(checkpoint)
                 click.echo(line(trainer, progress))
     finally:
         ready.close()
-    trainer.save(checkpoint)
-    click.echo(f"{checkpoint}: {trainer.done} steps in {trainer.seconds:.0f} s")
-    if stop.set:
+    if first:
+        trainer.save(checkpoint)
+        click.echo(f"{checkpoint}: {trainer.done} steps in {trainer.seconds:.0f} s")
+    if progress == STOPPED:
         sys.exit(130)
+
+
+def agreed(progress: float) -> float:
+    """That of the process which is furthest."""
+    if processes() == 1:
+        return progress
+    found = torch.tensor(progress, dtype=torch.float64)
+    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+    return float(found)
 
 
 def line(trainer: PriorTrainer, progress: float) -> str:
@@ -136,6 +149,8 @@ def main(
                 raise UsageError("--from and --from-package are two places to start from; give one")
             if threads:
                 torch.set_num_threads(threads)
+            if torch.distributed.is_torchelastic_launched():
+                torch.distributed.init_process_group("gloo")
             cv2.setNumThreads(1)  # excerpts have threads of their own
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
@@ -156,6 +171,9 @@ def main(
             release(load_prior(checkpoint), network.PRIOR if only else None, only or "", tables=True)
     except NvcodecError as error:
         raise click.ClickException(str(error)) from None
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 from nvcodec.errors import SourceError
@@ -138,7 +139,10 @@ class PriorTrainer:
 
     laws: only the layers that nothing but laws of latents comes from, on the symbols of a file: the last part of a
     training, after which frames are the same and cost less. only: "intra", the networks of intra frames, on Stills;
-    "inter", those of others; None, both. Never the flow network, which training.flow_fit trains.
+    "inter", those of others; None, both. Never the flow network, which training.flow_fit trains. brief: in bfloat16.
+
+    Where processes of torch.distributed train together, each has batches of its own, and all move by the mean of their
+    gradients.
     """
 
     def __init__(
@@ -178,11 +182,12 @@ class PriorTrainer:
 
     def step(self, batch: Batch | Stills, progress: float) -> None:
         """One update. batch: Stills where only intra frames are trained. progress: of the whole training, 0 to 1."""
-        self._generator.manual_seed((self._seed << 32) + self.done)
+        self._generator.manual_seed((self._seed << 32) + self.done * processes() + rank())
         for p in self._parameters:
             p.grad = torch.zeros_like(p)
         loss = self.loss(batch) if isinstance(batch, Batch) else self.loss_of_stills(batch)
         loss.backward()  # type: ignore[no-untyped-call]
+        _share([p.grad for p in self._parameters if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self._parameters, MOST_GRADIENT)
         decay = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) * (1 - LEAST_RATE) + LEAST_RATE
         self._optimizer.step(decay * min(1.0, (self.done + 1) / WARM))
@@ -301,6 +306,27 @@ class PriorTrainer:
                     value.copy_(torch.from_numpy(arrays[f"{name}.{i}"]))
             self.done, self.seconds = int(arrays["progress"][0]), float(arrays["progress"][1])
         self._optimizer.steps = self.done
+
+
+def processes() -> int:
+    """That train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Of this process among them."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _share(gradients: Sequence[Tensor]) -> None:
+    """Make each the mean of those of all processes."""
+    if processes() == 1:
+        return
+    together = torch.cat([g.flatten() for g in gradients])
+    distributed.all_reduce(together)
+    parts = torch.split(together / processes(), [g.numel() for g in gradients])
+    for g, part in zip(gradients, parts, strict=True):
+        g.copy_(part.view_as(g))
 
 
 def load_prior(path: Path) -> Prior:
