@@ -106,14 +106,14 @@ def known(model, rng, intra, spread=4):
 
 
 @torch.no_grad()
-def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS, split=0):
+def code_group(model, weights, headers, reference, info, seed=0, offsets=OFFSETS, split=0, halves=False):
     """(FRAMES section, planes of each frame) of latents at random. headers: of each frame, in coding order."""
     rng = np.random.default_rng(seed)
     shown = {} if reference is None else {CARRIED: reference}
     references = References(lambda frame: to_picture(shown[frame], info, CPU), info)
-    section = FramesSection(QUALITY, offsets, tuple(headers), (b"",))
+    section = FramesSection(QUALITY, offsets, tuple(headers), (b"",), halves)
     motions, writers = Motions(), []
-    order = coding_order(len(headers), reference is not None)
+    order = coding_order(len(headers), reference is not None, halves)
     for number, place in enumerate(order):
         header = headers[number]
         writers.append(Writer(known(model, rng, header.intra)))

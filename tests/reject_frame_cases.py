@@ -189,8 +189,10 @@ def payload_cases():
         yield "F5", frames(header(split=1) + uvarint(length) + EMPTY)
     yield "F5", frames(header(split=2) + uvarint(len(EMPTY)) + bytes(1))
     yield "F5", frames(header(INTRA | OWN))
-    for split in (3, 255):
+    for split in (3, 7):
         yield "F13", frames(header(split=split) + EMPTY)
+    for layout in (8, 16, 64, 128, 255):
+        yield "F15", frames(header(split=layout) + EMPTY)
     yield "F14", frames(header(split=1) + uvarint(len(EMPTY)) + 2 * EMPTY)
     yield "F14", frames(header(split=2) + uvarint(len(EMPTY)) + bytes([0, 1]) + EMPTY + b"\0")
     for lanes in (0, 257, 2**64 - 1):

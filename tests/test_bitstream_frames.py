@@ -19,6 +19,7 @@ SECTION = st.builds(
     st.lists(st.integers(0, 255), max_size=16).map(tuple),
     st.lists(FRAME, min_size=1, max_size=9).map(tuple),
     st.sampled_from((1, 2, 4)).flatmap(lambda n: st.tuples(*[st.binary(max_size=200)] * n)),
+    st.booleans(),
 )
 GOLDEN = FramesSection(
     9,
@@ -34,6 +35,8 @@ def test_golden():
     parts = dataclasses.replace(GOLDEN, streams=(b"one", b"", b"other", b"!"))
     assert parts.pack() == bytes.fromhex("09 02 03 0003c8 0f 0a 105f 03 00 05") + b"oneother!"
     assert FramesSection.unpack(parts.pack(), 3) == parts and parts.split == 2
+    halves = dataclasses.replace(parts, halves=True)
+    assert halves.pack() == b"\x09\x06" + parts.pack()[2:] and FramesSection.unpack(halves.pack(), 3) == halves
 
 
 @given(SECTION)
@@ -63,8 +66,11 @@ def test_quality():
     [
         ("", "quality needs 1 bytes"),
         ("60 00 00 01", "quality 96 is not in 0..95"),
-        ("00", "split needs 1 bytes"),
+        ("00", "layout needs 1 bytes"),
         ("00 03 00 01", "split 3 is not in 0..2"),
+        ("00 07 00 01", "split 3 is not in 0..2"),
+        ("00 08 00 01", "reserved bits of the layout"),
+        ("00 80 00 01", "reserved bits of the layout"),
         ("00 00 11" + 17 * "00" + "01", "17 offsets, over 16"),
         ("00 00 ffffffffffffffffff01", "offsets needs"),
         ("00 00 03 0000", "offsets needs 3 bytes"),

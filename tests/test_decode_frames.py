@@ -70,15 +70,18 @@ def test_round_trip(width, height, depth, chroma):
     assert len({frame[0].tobytes() for frame in planes}) == len(planes)
 
 
+@pytest.mark.parametrize("halves", [False, True])
 @pytest.mark.parametrize("count, carried", [(3, False), (17, False), (16, True), (9, True)])
-def test_neither_threads_nor_parts_matter(threads, count, carried):
+def test_neither_threads_nor_parts_matter(threads, count, carried, halves):
     info = VideoInfo(50, 37)
     model, weights = network(info)
     reference = picture_of(info) if carried else None
     whole = None
     for split in (0, 1, 2):
-        section, planes = code_group(model, weights, headers_of(count, carried), reference, info, split=split)
-        assert section.split == split
+        section, planes = code_group(
+            model, weights, headers_of(count, carried), reference, info, split=split, halves=halves
+        )
+        assert section.split == split and section.halves == halves
         whole = whole or planes
         assert same(planes, whole)
         for number in (2, 3, 1):

@@ -15,14 +15,16 @@ from nvcodec.bitstream.frames import QUALITIES, FramesSection, quality_of_depth
 from nvcodec.bitstream.registry import Exactness, Inheritance, SectionKind
 from nvcodec.decode import frame_renderer as decoding
 from nvcodec.decode.decoder import Check, Decoder
-from nvcodec.encode import frame_chain, plan
+from nvcodec.encode import frame_chain, frame_fit, plan
 from nvcodec.encode.encoder import encode
+from nvcodec.encode.frame_fit import Effort
 from nvcodec.encode.qualities import FINEST, indices_of
 from nvcodec.encode.report import EncodeReport, GroupReport, Plan, Progress
 from nvcodec.encode.settings import EncodeSettings
 from nvcodec.errors import FeatureError, SelfCheckError, TruncatedError, UsageError
 from nvcodec.media.sink import open_sink
 from nvcodec.media.source import open_source
+from nvcodec.models.hierarchy import coding_order
 from nvcodec.training.frames import lambda_of
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
 
@@ -425,6 +427,42 @@ def test_a_prior_that_is_not_there(clip, quick, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("below", [0.0, 1e9])
+def test_groups_of_two_halves(panning, tmp_path, monkeypatch, below):
+    """Those that are long enough, where it pays; files decode, and steps are told as they are."""
+    monkeypatch.setattr(frame_fit, "HALVED_BELOW", below)
+    events = []
+    report = encode(panning, tmp_path / "a.nvc", settings(group=9, stop=14), observer=events.append)
+    records = records_of(tmp_path / "a.nvc")
+    sections = [FramesSection.unpack(r.section(SectionKind.FRAMES), r.frame_count) for r in records]
+    long = [r.frame_count - r.random_access >= frame_fit.LEAST_HALVED for r in records]
+    assert long == [True, False]
+    assert [section.halves for section in sections] == [below > 1 and one for one in long]
+    for record, section, group in zip(records, sections, report.groups, strict=True):
+        order = coding_order(record.frame_count, not record.random_access, section.halves)
+        assert group.steps == sum(Effort(3, 2).steps(place.depth) for place in order)
+    told = [event.step for event in events if isinstance(event, Progress)]
+    assert max(told) <= max(event.steps for event in events if isinstance(event, Progress))
+    assert len(decoded(tmp_path / "a.nvc")) == 14
+
+
+@pytest.mark.parametrize("far, between, near, onwards", [(4, 2, 3, 2.8), (4, 2, 3, 2.9), (4, 2, 2, 3), (1, 1, 1, 1)])
+def test_two_halves_are_what_costs_less(monkeypatch, far, between, near, onwards):
+    costs = {(8, (0,)): far, (4, (0, 8)): between, (4, (0,)): near, (8, (4,)): onwards}
+
+    def look(self, place, references, quality, motions):
+        assert len(references) == len(place.references)
+        return frame_fit._Look(place, None, None, costs[place.frame, place.references])
+
+    monkeypatch.setattr(frame_fit._Group, "_look", look)
+    monkeypatch.setattr(frame_fit._Group, "_shows", lambda self, look, quality, motions: look.place.frame)
+    group = frame_fit._Group.__new__(frame_fit._Group)
+    group._first, group._last, group._references = 0, 8, {0: 0}
+    assert group.in_halves(20) == (near + onwards < 0.98 * (far + between))
+    group._last = 7
+    assert not group.in_halves(20), "too short"
+
+
 @pytest.mark.parametrize("cut", [True, False])
 def test_a_frame_after_a_cut_starts_anew(cut, tmp_path):
     """The last frame of a group, which is predicted over its whole length."""
@@ -443,4 +481,7 @@ def test_qualities_of_all_depths_grow_with_that_of_the_first():
     assert all(later >= one for a, b in itertools.pairwise(found.values()) for one, later in zip(a, b, strict=True))
     assert all(list(row) == sorted(row) for row in found.values())
     assert found[FINEST] == [0] * 7 and found[-12] == [0, 0, 2, 7, 12, 12, 12] and found[FINEST + 1][-1] == 1
+    for q in found:
+        whole, halves = ([quality_of_depth(*indices_of(q, h), depth) for depth in range(7)] for h in (False, True))
+        assert halves == [*whole[:2], *whole[1:-1]], "a depth less from the third on"
     assert found[0][:3] == [0, 8, 14] and found[44][:3] == [44, 59, 65] and found[28][1] == 28 + 12

@@ -314,8 +314,9 @@ def test_model_5():
     assert f", {hints.DIFFERENCES})" in told and f", {hints.SLOPES})" in told
     assert f"{motion.CELL_QUARTERS} r + {hints.PARTS} (m - {hints.MARGIN})" in told
     assert f"{hints.QUALITY} (q - {hints.MIDDLE_QUALITY})" in told and f"min(depth, {hints.DEPTHS})" in told
-    order = [place.frame for place in hierarchy.coding_order(5, False)]
-    assert f"the order is {', '.join(map(str, order))}." in section("16.5").replace("\n", " ")
+    whole, halves = ([str(p.frame) for p in hierarchy.coding_order(5, False, h)] for h in (False, True))
+    orders = f"the order is {', '.join(whole)}; with HALVES it is {', '.join(halves)}."
+    assert orders in section("16.5").replace("\n", " ")
 
 
 def test_color():

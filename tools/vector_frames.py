@@ -77,9 +77,10 @@ def coded(
     headers: Mapping[int, CodedFrame] | None = None,
     lanes: int = 1,
     split: int = 0,
+    halves: bool = False,
 ) -> Coding:
-    """The frames of one group, in 2 ** split parts. headers: of the frames, by number, that are not plain; lanes: of
-    each stream."""
+    """The frames of one group, in 2 ** split parts, of two halves or not. headers: of the frames, by number, that are
+    not plain; lanes: of each stream."""
 
     def code(
         model: FrameModel, weights: Weights, count: int, carried: Planes | None, info: VideoInfo
@@ -90,7 +91,7 @@ def coded(
         made: list[CodedFrame] = []
         writers: list[Writer] = []
         device = torch.device("cpu")
-        order = coding_order(count, carried is not None)
+        order = coding_order(count, carried is not None, halves)
         for place in order:
             header = (headers or {}).get(place.frame, CodedFrame(not place.references))
             made.append(header)
@@ -106,7 +107,7 @@ def coded(
             shown[place.frame] = to_planes(picture, info)
         held = [[writers[number] for number in numbers] for numbers in parts(order, split)]
         streams = tuple(stream(some, lanes) if some else b"" for some in held)
-        section = FramesSection(quality, offsets, tuple(made), streams)
+        section = FramesSection(quality, offsets, tuple(made), streams, halves)
         return section.pack(), shown[count - 1]
 
     return code

@@ -204,6 +204,8 @@ VECTORS_BY_NAME: dict[str, Vector] = {
             Plan(ticks(5, 4), some_changes("mc/1"), frames=coded(
                 "mc/1", 30, (0, 80), {1: CodedFrame(True), 0: CodedFrame(False, (True, False, False), 63)}, 3, 1)),
             Plan(ticks(9, 1), nothing, frames=coded("mc/2", 95)),
+            Plan(ticks(10, 5), nothing, frames=coded("mc/3", 40, (0, 3, 3, 9), split=1, halves=True)),
+            Plan(ticks(15, 1), nothing, frames=coded("mc/4", 50, halves=True)),
         ),
         origin=Origin.ZERO,
     ),

@@ -1,6 +1,6 @@
 """The section FRAMES of a group: how each frame is coded, then the symbols of all of them.
 
-    quality u8 | split u8 | uvarint count | count x offset u8
+    quality u8 | layout u8 | uvarint count | count x offset u8
     for each frame, in coding order:  flags u8 | quality u8, where flag 4 is set
     for each part but the last:       uvarint length of its stream
     for each part, to the end:        symbols, a stream of `entropy.rans`
@@ -11,8 +11,9 @@
     flags 5 to 7  reserved, 0
 
 A frame without a quality of its own has that of the section plus the offset of its depth in the hierarchy, at most 95;
-depths beyond the last offset have that one, and without offsets it is 0. There are 2 ** split parts, split at most 2;
-which frames each of them holds is said by the hierarchy (`models.hierarchy`).
+depths beyond the last offset have that one, and without offsets it is 0. Bits 0 and 1 of the layout are split, at most
+2: there are 2 ** split parts. Bit 2 says that the group is of two halves; the others are 0. What a part holds, and what
+halves are, is said by the hierarchy (`models.hierarchy`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ LEVELS = 3
 MAX_OFFSETS = 16  # more than the depths of the longest group
 MAX_SPLIT = 2
 
+_HALVES = 1 << 2  # of the layout
 _INTRA, _OWN_QUALITY = 1, 1 << 1 + LEVELS
 _KNOWN = (_OWN_QUALITY << 1) - 1
 
@@ -62,12 +64,14 @@ def quality_of_depth(quality: int, offsets: tuple[int, ...], depth: int) -> int:
 
 @dataclass(frozen=True)
 class FramesSection:
-    """What the section holds. frames: in coding order. streams: the symbols of 1, 2 or 4 parts."""
+    """What the section holds. frames: in coding order. streams: the symbols of 1, 2 or 4 parts. halves: whether the
+    group is of two."""
 
     quality: int
     offsets: tuple[int, ...]
     frames: tuple[CodedFrame, ...]
     streams: tuple[bytes, ...]
+    halves: bool = False
 
     @property
     def split(self) -> int:
@@ -94,7 +98,8 @@ class FramesSection:
     def pack(self) -> bytes:
         """The bytes of the section."""
         self.validate("frames")
-        head = bytes([self.quality, self.split]) + uvarint(len(self.offsets)) + bytes(self.offsets)
+        layout = self.split | self.halves * _HALVES
+        head = bytes([self.quality, layout]) + uvarint(len(self.offsets)) + bytes(self.offsets)
         lengths = b"".join(uvarint(len(stream)) for stream in self.streams[:-1])
         return head + b"".join(frame.pack() for frame in self.frames) + lengths + b"".join(self.streams)
 
@@ -103,12 +108,14 @@ class FramesSection:
         """From the bytes of the section of a group of `count` frames. `name` begins every error message."""
         cursor = Cursor(data, name)
         quality = cursor.u8("quality")
-        split = cursor.u8("split")
+        layout = cursor.u8("layout")
+        require(layout < 2 * _HALVES, f"{name}: reserved bits of the layout are set")
+        split, halves = layout & _HALVES - 1, layout & _HALVES != 0
         require(split <= MAX_SPLIT, f"{name}: split {split} is not in 0..{MAX_SPLIT}")
         offsets = tuple(cursor.take(cursor.uvarint("count of offsets"), "offsets"))
         frames = tuple(CodedFrame.read(cursor) for _ in range(count))
         lengths = [cursor.uvarint("length of a stream") for _ in range((1 << split) - 1)]
         streams = [cursor.take(length, "symbols") for length in lengths]
-        section = cls(quality, offsets, frames, (*streams, cursor.take(cursor.remaining, "symbols")))
+        section = cls(quality, offsets, frames, (*streams, cursor.take(cursor.remaining, "symbols")), halves)
         section.validate(name)
         return section

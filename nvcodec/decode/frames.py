@@ -73,10 +73,10 @@ class GroupDecoder:
         self._workers, self._model, self._weights, self._info, self._name = workers, model, weights, info, name
         self._device = next(iter(weights.values())).device
         self._count = count
-        self._order = coding_order(count, reference is not None)
         self._shown: dict[int, Planes] = {} if reference is None else {CARRIED: reference}
         self._motions = Motions()
         self._section = FramesSection.unpack(payload, count, name)
+        self._order = coding_order(count, reference is not None, self._section.halves)
         split = self._section.split
         first, *others = parts(self._order, split)
         shared = [number for number in first if self._order[number].shared(split)]

@@ -105,7 +105,7 @@ class FrameGroupEncoder:
             mse=coded.mse,
             bits_per_tensor=coded.bits | self._bits_per_tensor(network),
             lam=lambda_of(quality),
-            steps=effort.total(len(frames), before is None),
+            steps=first + coded.steps,
             seconds_training=fitting,
             seconds_coding=time.perf_counter() - began,
         )

@@ -46,7 +46,7 @@ class Replay:
         self.model, self.distortion = model, distortion
         self._info, self._device = info, device
         self._chance, self._section, self._latents = chance, coded.section, coded.latents
-        self._order = coding_order(len(frames), carried is not None)
+        self._order = coding_order(len(frames), carried is not None, coded.section.halves)
         self.predicted = [p for p in self._order if coded.latents[p.frame].fields]
         self._targets = [frame.planes for frame in frames]
         predicted = {p.frame for p in self.predicted}

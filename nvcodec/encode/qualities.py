@@ -14,13 +14,17 @@ LEAD_FROM, LEAD_TO = 12, 44  # qualities between which it grows
 FINEST = -(LEAD[0] + DEEPER[-1])  # all frames have index 0
 
 
-def indices_of(quality: int) -> tuple[int, tuple[int, ...]]:
-    """(quality index of depth 0, offsets of all depths): what others refer to is worth more, most so at low rates."""
+def indices_of(quality: int, halves: bool = False) -> tuple[int, tuple[int, ...]]:
+    """(quality index of depth 0, offsets of all depths): what others refer to is worth more, most so at low rates.
+
+    halves: of a group of two, in which no frame has depth 2, and deeper ones count as a depth less.
+    """
     assert FINEST <= quality < QUALITIES
     part = min(max((quality - LEAD_FROM) / (LEAD_TO - LEAD_FROM), 0.0), 1.0)
     lead = round(LEAD[0] + part * (LEAD[1] - LEAD[0]))
     index = max(quality, 0)
-    return index, (0, *(max(quality + lead + deeper, 0) - index for deeper in DEEPER))
+    offsets = [0, *(max(quality + lead + deeper, 0) - index for deeper in DEEPER)]
+    return index, tuple(offsets[:2] + offsets[1:] if halves else offsets)
 
 
 def clamped(quality: float) -> int:

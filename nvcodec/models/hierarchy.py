@@ -5,6 +5,9 @@ that follows another takes that one's last frame, number -1, for its first end.
 
     depth:   0, 1: the ends    2: the middle    3: the middle of each half    4: of each quarter    ...
 
+In a group of two halves the frame in the middle is predicted from the first end, and the last one from the middle, as
+if each half were a group: for motion that nothing can be predicted over so many frames. Both have depth 1.
+
 A group may be split into 2 or 4 parts: the frames of each half from depth 3 on, or of each quarter from depth 4 on,
 which do not refer to those of another part. The frames of lesser depth are in the first part, before all others.
 """
@@ -36,11 +39,18 @@ class Place:
         return 0 if self.shared(split) else self.piece >> self.depth - 2 - split
 
 
-def coding_order(frames: int, carried: bool) -> list[Place]:
-    """The `frames` >= 1 frames of a group in coding order. carried: frame -1 is there to predict from."""
+def coding_order(frames: int, carried: bool, halves: bool = False) -> list[Place]:
+    """The `frames` >= 1 frames of a group in coding order.
+
+    carried: frame -1 is there to predict from. halves: the group is two of them, if a frame is between its ends.
+    """
     assert frames >= 1
     first, last = (CARRIED if carried else 0), frames - 1
     order = [] if carried else [Place(0, (), 0)]
+    if halves and last - first >= 2:
+        middle = (first + last) // 2
+        order += [Place(middle, (first,), 1), Place(last, (middle,), 1)]
+        return [*order, *_between(first, middle, 3, 0), *_between(middle, last, 3, 1)]
     if last > first:
         order.append(Place(last, (first,), 1))
     return order + list(_between(first, last, 2, 0))

@@ -125,14 +125,14 @@ class FrameTrainer:
                 values[fitted > costs] = before[level][fitted > costs]
             costs = torch.minimum(fitted, costs)
         self._leave_out(work, costs, settings.lam)
-        return [
-            FrameLatents({level: _whole(v[n : n + 1]) for level, v in work.values.items()}, work.fields[n])
-            for n in range(len(tasks))
-        ]
+        return work.latents()
 
-    def outlook(self, task: Task, quality: int, lam: float) -> float:
-        """D / lambda + R of one frame before it is fitted."""
-        return float(self._costs(self._start([task], quality, lam), lam))
+    @torch.no_grad()
+    def look(self, tasks: Sequence[Task], quality: int, lam: float) -> list[tuple[FrameLatents, float]]:
+        """Frames as `fit` has them without steps, and D / lambda + R of each."""
+        work = self._start(tasks, quality, lam)
+        costs = self._leave_out(work, self._shrink(work, lam), lam)
+        return list(zip(work.latents(), costs.tolist(), strict=True))
 
     @torch.no_grad()
     def _start(self, tasks: Sequence[Task], quality: int, lam: float) -> _Work:
@@ -185,8 +185,9 @@ class FrameTrainer:
             costs = torch.minimum(found, costs)
         return costs
 
-    def _leave_out(self, work: _Work, costs: Tensor, lam: float) -> None:
-        """Make latents 0 where that is cheaper: a frame says of each level whether it is coded. costs: as they are."""
+    def _leave_out(self, work: _Work, costs: Tensor, lam: float) -> Tensor:
+        """Make latents 0 where that is cheaper: a frame says of each level whether it is coded. What frames cost then,
+        (N,). costs: as they are."""
         levels = tuple(work.values)
         for coded in range(len(levels) - 1, -1, -1):
             without = self._costs(work, lam, levels[:coded])
@@ -195,6 +196,7 @@ class FrameTrainer:
                 break
             work.values[levels[coded]][cheaper] = 0.0
             costs = torch.minimum(without, costs)
+        return costs
 
     def _coded(self, work: _Work, levels: Sequence[int] | None = None, softly: bool = False) -> tuple[Tensor, Tensor]:
         """(distortions, bits) of each frame, (N,), of rounded values. levels: those that are coded, None for all."""
@@ -239,6 +241,13 @@ class _Work:
     values: dict[int, Tensor]
     fields: list[tuple[Tensor, ...]]
     moving: Tensor
+
+    def latents(self) -> list[FrameLatents]:
+        """Of each frame, as they are coded."""
+        return [
+            FrameLatents({level: _whole(v[n : n + 1]) for level, v in self.values.items()}, fields)
+            for n, fields in enumerate(self.fields)
+        ]
 
 
 def soft_round(values: Tensor) -> Tensor:

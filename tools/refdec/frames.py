@@ -32,12 +32,15 @@ def between(a: int, b: int, depth: int, piece: int = 0) -> Iterator[Place]:
         yield from between(m, b, depth + 1, 2 * piece + 1)
 
 
-def coding_order(count: int, carried: bool) -> list[Place]:
+def coding_order(count: int, carried: bool, halves: bool) -> list[Place]:
     """Section 16.5; carried: with inheritance PREVIOUS."""
-    last = count - 1
-    if carried:
-        return [Place(last, (-1,), 1), *between(-1, last, 2)]
-    return [Place(0, (), 0), *([Place(last, (0,), 1)] if last else []), *between(0, last, 2)]
+    first, last = (-1 if carried else 0), count - 1
+    start = [] if carried else [Place(0, (), 0)]
+    middle = (first + last) // 2
+    if halves and last - first >= 2:
+        ends = [Place(middle, (first,), 1), Place(last, (middle,), 1)]
+        return [*start, *ends, *between(first, middle, 3, 0), *between(middle, last, 3, 1)]
+    return [*start, *([Place(last, (first,), 1)] if last > first else []), *between(first, last, 2)]
 
 
 def part_of(place: Place, split: int) -> int:
@@ -61,12 +64,14 @@ def decode_frames(
     model: Mc, weights: Weights, data: bytes, count: int, carried: Picture | None, video: Video
 ) -> list[Picture]:
     """The planes of all frames, by place; carried: the last frame of the group before, with inheritance PREVIOUS."""
-    order = coding_order(count, carried is not None)
     cursor = Cursor(data)
     base = cursor.u8()
     need(base < QUALITIES, "quality")
-    split = cursor.u8()
+    layout = cursor.u8()
+    need(layout < 8, "reserved bits of the layout")
+    split = layout & 3
     need(split <= 2, "split")
+    order = coding_order(count, carried is not None, layout >= 4)
     depths = cursor.uvarint()
     need(depths <= 16, "offsets")
     offsets = list(cursor.take(depths))
