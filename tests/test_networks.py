@@ -127,7 +127,7 @@ def test_mc_is_one_network(preset, rate):
     decision = decided(settings, 100)
     model, record = build_frame_model(settings, decision, INFO)
     assert decision.values == (16, *McConfig().values[1:]) == record.config and not decision.sized
-    assert record.settings["width"] == decision.width == 32 and record.settings["intra_width"] == 48
+    assert record.settings["width"] == decision.width == 32 and record.settings["intra_width"] == 64
     assert decision.size.total == sum(t.size for t in model.tensors) and decision.size.moving == 0
     assert priors.load(record.prior, model.tensors), "it has these tensors"
     assert decision.layout.units == [(16,)] * 6 + [(4,)] and decision.census.fresh == 1

@@ -571,6 +571,21 @@ def test_wider_networks_begin_as_what_they_were(some):
         assert bool(unheard.any()), "new channels come to be heard"
 
 
+def test_a_wider_network_is_released_beside_the_others(package):
+    """These are, to the integer, what a release with narrower ones has."""
+    narrow, wide = Prior(sized(intra_width=8), 1), Prior(SMALL, 2)
+    names = [t.name for t in narrow.model.tensors]
+    origin = export(narrow, priors.PATHS[0], analysis.FOLDER)
+    found = export(wide, priors.PATHS[0], analysis.FOLDER, origin, "intra", True, narrow.config)
+    before, after, own = (
+        dict(zip(names, latents, strict=True))
+        for latents in (
+            priors.load(origin, narrow.model.tensors), priors.load(found, wide.model.tensors), wide.integers()
+        )
+    )  # fmt: skip
+    assert all(np.array_equal(after[n], (own if n.startswith("intra.") else before)[n]) for n in names)
+
+
 @pytest.mark.parametrize("config", [sized(intra_width=8), sized(intra_high=8), sized(flow=5), sized(group=8)])
 def test_what_is_not_wider(config):
     with pytest.raises(ValueError):

@@ -54,8 +54,8 @@ class McConfig:
     coarse: int = 16
     middle: int = 12
     fine: int = 24
-    intra_width: int = 48
-    intra_half: int = 24
+    intra_width: int = 64
+    intra_half: int = 32
     intra_coarse: int = 16
     intra_middle: int = 16
     intra_low: int = 9

@@ -139,20 +139,28 @@ def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
 
 
 def export(
-    prior: Prior, folder: Path, analyses: Path, origin: bytes | None = None, own: str = "", tables: bool = False
+    prior: Prior,
+    folder: Path,
+    analyses: Path,
+    origin: bytes | None = None,
+    own: str = "",
+    tables: bool = False,
+    config: McConfig | None = None,
 ) -> bytes:
     """Write the prior and its analysis networks as a release has them, each into its folder; the prior's name.
 
     origin: a release that has all tensors but those of the layers of the network `own`, exactly, as `restore` has not.
-    tables: those of `own` by quality are the prior's, too.
+    tables: those of `own` by quality are the prior's, too. config: of the origin, None where it is the prior's: that of
+    `own` may be another.
     """
     prior.project()
     latents = prior.integers()
     names = [t.name for t in prior.model.tensors]
     if origin is not None:
-        known = priors.load(origin, prior.model.tensors)
+        tensors = Mc(config or prior.config, CELL, CELL).tensors
+        known = dict(zip((t.name for t in tensors), priors.load(origin, tensors), strict=True))
         new = [name.startswith(f"{own}.") and (tables or not name.endswith(TABLES)) for name in names]
-        latents = [q if chosen else old for chosen, q, old in zip(new, latents, known, strict=True)]
+        latents = [q if chosen else known[name] for chosen, name, q in zip(new, names, latents, strict=True)]
     weights = {name: torch.from_numpy(q.astype(np.float32)) for name, q in zip(names, latents, strict=True)}
     prior.model.check(weights)
     data = priors.pack(latents)

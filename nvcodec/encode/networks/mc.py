@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("6a004aa165d962fc")
+PRIOR = bytes.fromhex("27969dc132b45ce8")
 GROUP = 16
 WIDTH = McConfig().width
 
