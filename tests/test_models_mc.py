@@ -359,12 +359,12 @@ def test_latents_are_bounded(intra):
 
 def test_tensors_of_the_default_configuration():
     tensors = create_frame_model("mc", McConfig().values, 180, 320).tensors
-    assert McConfig().values == (16, 24, 32, 24, 16, 12, 24, 48, 24, 16, 16, 9, 21, 66)
+    assert McConfig().values == (16, 24, 32, 24, 16, 12, 24, 64, 32, 16, 16, 9, 21, 66)
     names = [t.name for t in tensors]
     assert len(names) == len(set(names)) and all((t.kind, t.radius) == (LATENT, 0) for t in tensors)
     assert names[:4] == ["intra.steps", "intra.start", "inter.steps", "inter.start"]
     assert names[4:6] == ["intra.base5.weight", "intra.base5.bias"]
-    assert [t.shape for t in tensors[:6]] == [(3, 96), (96, 48), (3, 96), (96, 32), (48, 48, 1, 1), (48,)]
+    assert [t.shape for t in tensors[:6]] == [(3, 96), (96, 64), (3, 96), (96, 32), (64, 64, 1, 1), (64,)]
     layers = [n.removesuffix(".weight") for n in names if n.endswith(".weight")]
     group = ["near{}", "mid{}", "first{}", "second{}"]
     level = ["base{}", *group, "latent{}"]
@@ -380,9 +380,9 @@ def test_tensors_of_the_default_configuration():
     ]
     shapes = {t.name.removesuffix(".weight"): t.shape for t in tensors}
     for name, shape in {
-        "intra.near3": (48, 96, 3, 3), "intra.near3c": (48, 96, 3, 3), "intra.latent3": (48, 96, 3, 3),
-        "intra.first3": (18, 48, 1, 1), "intra.second3b": (42, 48, 1, 1), "intra.first3c": (132, 48, 1, 1),
-        "intra.up3": (192, 48, 1, 1), "intra.up2": (96, 48, 1, 1), "intra.mix1": (24, 24, 3, 3),
+        "intra.near3": (64, 96, 3, 3), "intra.near3c": (64, 96, 3, 3), "intra.latent3": (64, 96, 3, 3),
+        "intra.first3": (18, 64, 1, 1), "intra.second3b": (42, 64, 1, 1), "intra.first3c": (132, 64, 1, 1),
+        "intra.up3": (256, 64, 1, 1), "intra.up2": (128, 64, 1, 1), "intra.mix1": (32, 32, 3, 3),
         "intra.direct5": (64, 16, 3, 3), "intra.direct4": (384, 16, 3, 3), "intra.direct3": (96, 96, 3, 3),
         "intra.direct2": (24, 24, 3, 3), "inter.direct2": (24, 24, 3, 3), "inter.up2": (96, 32, 1, 1),
     }.items():  # fmt: skip

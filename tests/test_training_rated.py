@@ -79,7 +79,7 @@ reals = st.floats(-20, 20, width=32)
 
 
 @given(reals, reals, st.floats(FINEST_LOG2 + 0.125, MOST_LOG2 - 0.125, width=32))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)  # the loop is compiled first
 def test_bits_and_slopes_are_those_of_the_law(value, location, log2_scale):
     _, cost, by_value, by_location, by_scale = one_value(value, location, log2_scale)
     expected = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (value, location, log2_scale)]
@@ -112,6 +112,20 @@ def test_other_cells_are_nothing():
     assert not bool(shown[:, :, ~cells].any()) and torch.equal(shown[:, :, cells], seen[:, :, cells])
     total.sum().backward()
     assert not bool(values.grad[:, :, ~cells].any()) and not bool(law.grad[:, :, ~cells].any())
+
+
+def test_one_law_for_all_frames(elsewhere):
+    def total_and_gradient():
+        seen, values, law, step = material(2)
+        one = law[:1].detach().requires_grad_()
+        shown, total = rated(seen, values, one.chunk(2, 1), step, torch.log2(step / UNIT), cells_of(5, 6))
+        (total.sum() + shown.sum()).backward()
+        return shown.detach(), total.detach(), one.grad
+
+    loop = total_and_gradient()
+    elsewhere()
+    for mine, theirs in zip(loop, total_and_gradient(), strict=True):
+        assert mine.shape == theirs.shape and torch.allclose(mine, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_without_gradients_the_same():

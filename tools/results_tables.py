@@ -142,9 +142,10 @@ class Derived:
         return json.dumps(self.figures, indent=1, sort_keys=True) + "\n"
 
 
-def second_bd_table(results: dict[str, Any], anchor: str, derived: Derived) -> str:
-    """BD-rates of our codecs in PSNR against another anchor than that of the results; nothing where they have none."""
-    found = [row for row in bd_of_rows(results["rows"], anchor) if row["test"].startswith("nvcodec")]
+def second_bd_table(source: Sequence[Row], anchor: str, derived: Derived, tests: tuple[str, ...] = ("nvcodec",)) -> str:
+    """BD-rates in PSNR against another anchor than that of the results, of the codecs whose labels begin with one of
+    `tests`; nothing where there are none."""
+    found = [row for row in bd_of_rows(source, anchor) if row["test"].startswith(tests)]
     rows = [row for row in found if row["metric"].startswith("psnr") and row["rate_percent"] is not None]
     formula = f"BD-rate against {anchor}, percent of its bits (nvcodec.bench.bd), over what both curves cover"
 
@@ -158,7 +159,7 @@ def second_bd_table(results: dict[str, Any], anchor: str, derived: Derived) -> s
         ("metric", lambda row: METRICS[row["metric"]]),
         ("BD-rate %", rate),
     )
-    return f"Ours against {anchor}, from `docs/results/derived.json`:\n\n" + table(columns, rows) if rows else ""
+    return f"Against {anchor}, from `docs/results/derived.json`:\n\n" + table(columns, rows) if rows else ""
 
 
 def row_name(row: Row) -> str:

@@ -38,11 +38,12 @@ def rated(
     """What the network sees, (N, C, h, w), 0 but for the cells of the pass; and bits, (N,).
 
     seen, values: (N, C, h, w) in steps; the network sees the former, the latter are rated (they can be one). law:
-    location and scale as the model gives them, (N, C, h, w) each. step: (N, 1, 1, 1) or a scalar, in activation units;
-    log2_step: of it in units of 1. cells: (h, w) bool. least: as in laplace.bits. sure: the log2 of a scale below which
-    a value is what its location says, in eighths and then whole, and costs nothing.
+    location and scale as the model gives them, each like these, or (1, C, h, w). step: (N, 1, 1, 1) or a scalar, in
+    activation units; log2_step: of it in units of 1. cells: (h, w) bool. least: as in laplace.bits. sure: the log2 of a
+    scale below which a value is what its location says, in eighths and then whole, and costs nothing.
     """
     inverse, log2_step = (x.expand(len(seen), 1, 1, 1) for x in (1 / step, log2_step))
+    law = law[0].expand_as(seen), law[1].expand_as(seen)
     if seen.device.type != "cpu":
         return _of_operations(seen, values, law, inverse, log2_step, cells, least, sure)
     out: tuple[Tensor, Tensor] = _Rated.apply(  # type: ignore[no-untyped-call]
