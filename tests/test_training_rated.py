@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nvcodec.entropy.laws import SKIPPED, pass_laws
 from nvcodec.models.integer import UNIT
 from nvcodec.training import rated as module
 from nvcodec.training.laplace import FINEST_LOG2, MOST_LOG2, bits
@@ -44,8 +46,8 @@ def found(seed, least=FINEST_LOG2, sure=NEVER):
 def elsewhere(monkeypatch):
     """As on a device that is not the CPU."""
 
-    def general(seen, values, location, scale, inverse, log2_step, cells, least, sure):
-        steps = inverse.view(-1, 1, 1, 1), log2_step.view(-1, 1, 1, 1)
+    def general(seen, values, location, scale, step, log2_step, cells, least, sure):
+        steps = step.view(-1, 1, 1, 1), log2_step.view(-1, 1, 1, 1)
         return module._of_operations(seen, values, (location, scale), *steps, cells, least, sure)
 
     class General:
@@ -103,6 +105,25 @@ def test_what_a_law_is_sure_of_costs_nothing_and_is_what_it_says():
     assert one_value(3.0, 1.43, SURE - 0.1, sure=SURE) == (1.0, 0.0, 0.0, 0.0, 0.0)
     assert one_value(3.0, 1.43, SURE + 0.1, sure=SURE)[:2] != (1.0, 0.0)
     assert one_value(0.0, 1.44, SURE - 0.1, sure=SURE)[0] == 2.0, "twelve eighths, a half, which is rounded up"
+
+
+def test_what_a_law_is_sure_of_is_what_the_coder_says(elsewhere):
+    """For all steps: also where eighths are halves of one, which a step's reciprocal would miss."""
+    location = torch.arange(-3000.0, 3000.0).view(1, 1, 60, 100)
+    cells, zeros = torch.ones(60, 100, dtype=torch.bool), torch.zeros(1, 1, 60, 100)
+    scale = torch.full_like(location, -4000.0)
+    steps = [torch.tensor(float(step)) for step in (1, 3, 7, 48, 49, 80, 336, 1232, 1500)]
+
+    def shown(step):
+        return rated(zeros, zeros, (location, scale), step, torch.log2(step / UNIT), cells, sure=SURE)[0]
+
+    loop = [shown(step) for step in steps]
+    elsewhere()
+    for step, found in zip(steps, loop, strict=True):
+        floors, rows = pass_laws(cells, location, scale, step)
+        assert bool((rows == SKIPPED).all())
+        assert np.array_equal(found.flatten().numpy(), floors)
+        assert torch.equal(found, shown(step))
 
 
 def test_other_cells_are_nothing():

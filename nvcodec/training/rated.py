@@ -42,12 +42,12 @@ def rated(
     activation units; log2_step: of it in units of 1. cells: (h, w) bool. least: as in laplace.bits. sure: the log2 of a
     scale below which a value is what its location says, in eighths and then whole, and costs nothing.
     """
-    inverse, log2_step = (x.expand(len(seen), 1, 1, 1) for x in (1 / step, log2_step))
+    step, log2_step = (x.expand(len(seen), 1, 1, 1) for x in (step, log2_step))
     law = law[0].expand_as(seen), law[1].expand_as(seen)
     if seen.device.type != "cpu":
-        return _of_operations(seen, values, law, inverse, log2_step, cells, least, sure)
+        return _of_operations(seen, values, law, step, log2_step, cells, least, sure)
     out: tuple[Tensor, Tensor] = _Rated.apply(  # type: ignore[no-untyped-call]
-        seen, values, *law, inverse.reshape(-1), log2_step.reshape(-1), cells, least, sure
+        seen, values, *law, step.reshape(-1), log2_step.reshape(-1), cells, least, sure
     )
     return out
 
@@ -56,14 +56,14 @@ def _of_operations(
     seen: Tensor,
     values: Tensor,
     law: tuple[Tensor, Tensor],
-    inverse: Tensor,
+    step: Tensor,
     log2_step: Tensor,
     cells: Tensor,
     least: float,
     sure: float,
 ) -> tuple[Tensor, Tensor]:
-    """`rated` on any device. inverse: of the step, as log2_step (N, 1, 1, 1)."""
-    expected, log2_scale = law[0] * inverse, law[1] * (2 / UNIT) - log2_step
+    """`rated` on any device. step, log2_step: (N, 1, 1, 1)."""
+    expected, log2_scale = law[0] / step, law[1] * (2 / UNIT) - log2_step
     known = log2_scale.detach() < sure
     eighths = torch.floor(8 * expected.detach() + 0.5)
     total = (bits(values, expected, log2_scale, least) * (cells & ~known)).sum((1, 2, 3))
@@ -71,7 +71,7 @@ def _of_operations(
 
 
 class _Rated(torch.autograd.Function):
-    """`rated` on the CPU; inverse, log2_step: (N,)."""
+    """`rated` on the CPU; step, log2_step: (N,)."""
 
     @staticmethod
     def forward(
@@ -80,7 +80,7 @@ class _Rated(torch.autograd.Function):
         values: Tensor,
         location: Tensor,
         scale: Tensor,
-        inverse: Tensor,
+        step: Tensor,
         log2_step: Tensor,
         cells: Tensor,
         least: float,
@@ -91,26 +91,26 @@ class _Rated(torch.autograd.Function):
         shown = np.empty(law[0].shape, np.float32)
         coded, slope, widening = (np.zeros(shown.shape if wanted else (0, 0, 0, 0), np.float32) for _ in range(3))
         total = np.zeros(len(seen), np.float32)
-        steps = inverse.detach().numpy(), log2_step.detach().numpy()
+        steps = step.detach().numpy(), log2_step.detach().numpy()
         limits = np.float32(least), np.float32(MOST_LOG2), np.float32(sure)
         of = _last(seen), _last(values)
         _pass(*of, *law, *steps, cells.numpy(), *limits, wanted, shown, coded, slope, widening, total)
         if wanted:
-            ctx.save_for_backward(*(_first(a) for a in (coded, slope, widening)), location, inverse)
+            ctx.save_for_backward(*(_first(a) for a in (coded, slope, widening)), location, step)
         return _first(shown), torch.from_numpy(total)
 
     @staticmethod
     def backward(ctx: Any, of_shown: Tensor, of_total: Tensor) -> tuple[Tensor | None, ...]:
-        coded, slope, widening, location, inverse = ctx.saved_tensors
+        coded, slope, widening, location, step = ctx.saved_tensors
         needs = ctx.needs_input_grad
         weight = of_total.view(-1, 1, 1, 1)
         by_value, by_scale = slope * weight, widening * weight if needs[3] or needs[5] else None
         return (
             of_shown * coded if needs[0] else None,
             by_value if needs[1] else None,
-            by_value * -inverse.view(-1, 1, 1, 1) if needs[2] else None,
+            by_value / -step.view(-1, 1, 1, 1) if needs[2] else None,
             by_scale * (2 / UNIT) if by_scale is not None and needs[3] else None,
-            -(by_value * location).sum((1, 2, 3)) if needs[4] else None,
+            (by_value * location).sum((1, 2, 3)) / step.square() if needs[4] else None,
             -by_scale.sum((1, 2, 3)) if by_scale is not None and needs[5] else None,
             None,
             None,
@@ -134,7 +134,7 @@ def _pass(
     values: Floats,
     location: Floats,
     scale: Floats,
-    inverse: Floats,
+    step: Floats,
     log2_step: Floats,
     cells: NDArray[np.bool_],
     least: np.float32,
@@ -161,7 +161,7 @@ def _pass(
                     shown[n, i, j] = 0
                     continue
                 for c in range(channels):
-                    expected = location[n, i, j, c] * inverse[n]
+                    expected = location[n, i, j, c] / step[n]
                     log2_scale = scale[n, i, j, c] * unit - log2_step[n]
                     if log2_scale < sure:
                         shown[n, i, j, c] = np.floor((np.floor(eight * expected + half) + four) / eight)
