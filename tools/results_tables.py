@@ -150,7 +150,9 @@ def second_bd_table(source: Sequence[Row], anchor: str, derived: Derived, tests:
     formula = f"BD-rate against {anchor}, percent of its bits (nvcodec.bench.bd), over what both curves cover"
 
     def rate(row: Row) -> str:
-        what = f"{row['clip']}, intra period {row['intra_period']}, {row['test']}, {row['metric']}"
+        what = (
+            f"{row['clip']} {row['reference'][:12]}, intra period {row['intra_period']}, {row['test']}, {row['metric']}"
+        )
         return derived(formula, what, row["rate_percent"], 1)
 
     columns: tuple[Column, ...] = (
