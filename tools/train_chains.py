@@ -47,7 +47,7 @@ EXCERPTS = 3  # of a step
 WARM = 30  # steps until the learning rate is whole
 LEAST_RATE = 0.03  # of it, at the end
 PROJECT_EVERY = 10  # steps
-MEMORY = 100  # steps
+MEMORY = 100  # steps that the mean of weights goes back
 BETAS = (0.9, 0.98)
 CPU = torch.device("cpu")
 
