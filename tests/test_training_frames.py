@@ -276,6 +276,18 @@ def test_frames_together_are_as_each_alone(trainer, pictures, references):
     assert not torch.equal(first[0], first[1])
 
 
+def test_what_was_searched_for_is_taken_as_it_was_found(trainer, pictures, monkeypatch):
+    task = Task(pictures[2], [Reference(pictures[0])], depth=1)
+    ((look, _),) = trainer.look([task], QUALITY, HOW.lam)
+    (searched,) = trainer.fit([task], QUALITY, HOW, nothing)
+    monkeypatch.setattr(training, "search", None)
+    (given,) = trainer.fit([replace(task, fields=look.fields)], QUALITY, HOW, nothing)
+    found, again = named(task, searched), named(task, given)
+    assert all(torch.equal(found[name], again[name]) for name in found)
+    with pytest.raises(TypeError):
+        trainer.fit([task], QUALITY, HOW, nothing)
+
+
 # rounding and rating --------------------------------------------------------------------------------------------------
 
 

@@ -606,6 +606,22 @@ def test_training_in_bfloat16_learns_the_same(excerpts):
     assert float(torch.cosine_similarity(found[0][1], found[1][1], dim=0)) > 0.9
 
 
+def test_analyses_in_bfloat16_end_in_float32():
+    """What becomes latents has all of its bits, of both kinds of frames."""
+    networks = Prior(SMALL, 3).analyses
+    target, prediction = torch.randn(2, 6, 32, 32) * 300, torch.randn(2, 12, 32, 32) * 300
+    octaves = torch.tensor([0.5, 3.0])
+    for predicted in (None, prediction):
+        with torch.no_grad():
+            exact = networks(target, predicted, octaves)
+            with torch.autocast("cpu", torch.bfloat16):
+                brief = networks(target, predicted, octaves)
+        for level, latents in exact.items():
+            assert brief[level].dtype == torch.float32
+            assert not bool((brief[level] == brief[level].bfloat16()).all())
+            assert float((brief[level] - latents).abs().max()) < 0.03 * float(latents.abs().max())
+
+
 def one_of_two(number, folder):
     """A process that trains with another, on excerpts of its own."""
     torch.set_num_threads(1)

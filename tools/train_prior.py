@@ -167,7 +167,7 @@ def main(
             )
         elif not exported:
             raise UsageError("no clips to train on, and nothing to --export")
-        if exported:
+        if exported and rank() == 0:
             release(load_prior(checkpoint), network.PRIOR if only else None, only or "", tables=True)
     except NvcodecError as error:
         raise click.ClickException(str(error)) from None

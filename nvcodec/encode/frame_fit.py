@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -172,6 +172,7 @@ class _Group:
         self._shown: dict[int, Planes] = {} if carried is None else {CARRIED: carried}
         self._originals = self._shown | {number: frame.planes for number, frame in enumerate(frames)}
         self._references = References(lambda frame: self._picture(self._shown[frame]), coder.info)
+        self._looks: dict[Place, _Look] = {}
         self._motions = Motions()
         self._flows = Flows(lambda frame: self._picture(self._originals[frame]))
 
@@ -180,7 +181,9 @@ class _Group:
         depth, before = together[0].depth, self.steps
         tasks = [self._task(p, [self._references[r] for r in p.references], self._motions) for p in together]
         if depth == 1:
-            tasks = [self._cheapest(p, task, quality).task for p, task in zip(together, tasks, strict=True)]
+            pairs = zip(together, tasks, strict=True)
+            looks = [self._looks.get(p) or self._cheapest(p, task, quality) for p, task in pairs]
+            tasks = [replace(look.task, fields=look.latents.fields) for look in looks]
         settings = FrameSettings(self._effort.steps(depth), lambda_of(quality))
 
         def watched(step: int, mse: float) -> None:
@@ -196,7 +199,7 @@ class _Group:
 
     def in_halves(self, quality: int) -> bool:
         """Whether the group is better off as two halves, by what its last frame and the one in the middle cost before
-        they are fitted. quality: index of both."""
+        they are fitted. quality: index of both. Looks at what is predicted from the first frame are kept for `code`."""
         if self._last - self._first < LEAST_HALVED:
             return False
         middle = (self._first + self._last) // 2
@@ -206,6 +209,7 @@ class _Group:
         both = [first, self._shows(far, quality, motions)]
         between = self._look(Place(middle, (self._first, self._last), 2), both, quality, motions)
         near = self._look(Place(middle, (self._first,), 1), [first], quality, motions)
+        self._looks = {look.place: look for look in (far, near)}
         onwards = self._look(Place(self._last, (middle,), 1), [self._shows(near, quality, motions)], quality, motions)
         return near.cost + onwards.cost < HALVED_BELOW * (far.cost + between.cost)
 

@@ -51,18 +51,19 @@ class InterAnalysis(nn.Module):
         From pictures (N, 6, h, w) and (N, 12, h, w), and their qualities in octaves, (N,).
         """
         x = torch.cat(((target - prediction[:, :PICTURE]) / UNIT, prediction / UNIT), 1)
-        out = {}
-        x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
-        straight = self.straight(x)
+        padded = x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
         x = _leak(self.enter(x) + _of_quality(self.tones, octaves))
         x = _leak(self.mix(x))
         x = x + self.outer2(_leak(self.inner2(x)))
-        out[2] = (self.leave["2"](x) + straight) * UNIT
+        seen = {2: x.float()}
         for level, down, inner in ((3, self.down3, self.inner3), (4, self.down4, self.inner4)):
             x = _leak(down(x))
             x = x + _leak(inner(x))
-            out[level] = self.leave[str(level)](x) * UNIT
-        return {level: found * _of_quality(self.gains[str(level)], octaves) for level, found in out.items()}
+            seen[level] = x.float()
+        with torch.autocast(target.device.type, enabled=False):
+            out = {level: self.leave[str(level)](x) for level, x in seen.items()}
+            out[2] = out[2] + self.straight(padded)
+            return {level: UNIT * found * _of_quality(self.gains[str(level)], octaves) for level, found in out.items()}
 
 
 class IntraAnalysis(nn.Module):

@@ -68,13 +68,14 @@ class FrameSettings:
 class Task:
     """A frame to fit. target: its picture (1, 6, h, w); references: none, one or two; guess: of its first field, in
     eighths of a quarter sample, as the model codes it; starts: fields (2, rows, columns) to begin the search from;
-    depth: in the hierarchy."""
+    depth: in the hierarchy; fields: (1, 2, rows, columns) each, where they were searched for before."""
 
     target: Tensor
     references: Sequence[Reference] = ()
     guess: Tensor | None = None
     starts: Sequence[Tensor] | None = None
     depth: int = 0
+    fields: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +157,8 @@ class FrameTrainer:
         def found(task: Task) -> tuple[Tensor, ...]:
             if not task.references:
                 return ()
+            if task.fields is not None:
+                return task.fields
             coding = Coding(self.model, self.weights, task.depth, quality)
             return tuple(search(task.target, task.references, lam, task.guess, task.starts, coding))
 

@@ -43,27 +43,14 @@ def rated(
     scale below which a value is what its location says, in eighths and then whole, and costs nothing.
     """
     step, log2_step = (x.expand(len(seen), 1, 1, 1) for x in (step, log2_step))
-    law = law[0].expand_as(seen), law[1].expand_as(seen)
-    if seen.device.type != "cpu":
-        return _of_operations(seen, values, law, step, log2_step, cells, least, sure)
-    out: tuple[Tensor, Tensor] = _Rated.apply(  # type: ignore[no-untyped-call]
-        seen, values, *law, step.reshape(-1), log2_step.reshape(-1), cells, least, sure
-    )
-    return out
-
-
-def _of_operations(
-    seen: Tensor,
-    values: Tensor,
-    law: tuple[Tensor, Tensor],
-    step: Tensor,
-    log2_step: Tensor,
-    cells: Tensor,
-    least: float,
-    sure: float,
-) -> tuple[Tensor, Tensor]:
-    """`rated` on any device. step, log2_step: (N, 1, 1, 1)."""
-    expected, log2_scale = law[0] / step, law[1] * (2 / UNIT) - log2_step
+    location, scale = (x.expand_as(seen) for x in law)
+    if seen.device.type == "cpu":
+        steps = step.reshape(-1), log2_step.reshape(-1)
+        out: tuple[Tensor, Tensor] = _Rated.apply(  # type: ignore[no-untyped-call]
+            seen, values, location, scale, *steps, cells, least, sure
+        )
+        return out
+    expected, log2_scale = location / step, scale * (2 / UNIT) - log2_step
     known = log2_scale.detach() < sure
     eighths = torch.floor(8 * expected.detach() + 0.5)
     total = (bits(values, expected, log2_scale, least) * (cells & ~known)).sum((1, 2, 3))
