@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from nvcodec.models import hints as module  # noqa: E402
 from nvcodec.models.hints import DEPTHS, HINTS, hints  # noqa: E402
-from nvcodec.models.integer import UNIT  # noqa: E402
+from nvcodec.models.integer import BOUND, UNIT  # noqa: E402
 from nvcodec.models.motion import CELL, Reference  # noqa: E402
 from tools.refdec.motion import hints_of  # noqa: E402
 
@@ -37,9 +37,11 @@ def test_all_ways_agree(rows, columns, number, seed, most, depth, quality, secon
     assert found.shape == (1, HINTS, rows, columns) and found.dtype == torch.float32
     pictures = [[r.planes[0][0, 0].numpy().astype(np.int64)] for r in references]
     assert np.array_equal(found[0].numpy(), hints_of(pictures, through[0], depth, quality, second))
-    halves = [r.half for r in references]
-    pair = module._measured(halves, field.long()), module._measured_by_cells(halves, field.long())
-    assert all(torch.equal(a, b) for a, b in zip(*pair, strict=True))
+    differences, slopes = module._measured([r.half for r in references], field.long())
+    levels = [module._level(slopes, module.SLOPES)]
+    if number == 2:
+        levels.insert(0, module._level(differences, module.DIFFERENCES))
+    assert torch.equal(found[:, -len(levels) :], torch.stack(levels, 1).clamp(-BOUND, BOUND))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 9])

@@ -282,15 +282,10 @@ def test_a_guess_changes_every_pass_and_what_follows_knows_it():
         assert all(torch.equal(a, b) for a, b in zip(found[0][n], found[2][n], strict=True))
 
 
-def by_layers(model, layers, part, known, cells, guess, told, stride):
-    """What `Mc._law_of_cells` gives, as it is off the CPU."""
-    return model._field_law(WEIGHTS, part, known, guess, told, stride, EXACT)
-
-
-@pytest.mark.parametrize("way", [Mc._law_of_cells, by_layers])
+@pytest.mark.parametrize("way", [Mc._field_by_cells, Mc._field_by_layers])
 def test_the_greatest_guesses_are_exact(way, monkeypatch):
     """Laws of all passes against integers of 64 bits."""
-    monkeypatch.setattr(Mc, "_law_of_cells", way)
+    monkeypatch.setattr(Mc, "_field_by_cells", way)
     values = {name: v.clamp(-4095, 4095) for name, v in known(MODEL, np.random.default_rng(1), False, 2000).items()}
     guess = np.random.default_rng(2).choice([-32760, -32753, 7, 32760], values["flow0"].shape)
     code, asked = coder(values)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from mc_samples import come_through, planes_at_random
 
 from nvcodec.models import motion
@@ -107,6 +109,7 @@ def test_windows_of_several_planes():
 FIELDS = {
     "small": lambda rng, shape: rng.integers(-30, 31, shape),
     "far": lambda rng, shape: rng.integers(-500, 501, shape),
+    "alike": lambda rng, shape: np.where(rng.random(shape) < 0.2, rng.integers(-9, 10, shape), 5),
     "beyond": lambda rng, shape: rng.choice([-4095, -4094, -777, 0, 3, 1001, 4093, 4095], shape),
 }
 
@@ -119,7 +122,7 @@ def way(request, monkeypatch):
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kind", FIELDS)
-@pytest.mark.parametrize("cells", [(3, 4), (1, 1), (1, 3)])
+@pytest.mark.parametrize("cells", [(3, 4), (1, 1), (1, 3), (2, 7)])
 def test_overlapped_blocks(kind, cells):
     height, width = CELL * cells[0], CELL * cells[1]
     picture = planes_at_random(6, height // 2, width // 2, 1)
@@ -169,6 +172,18 @@ def test_motion_in_double_precision_is_the_same(cell):
         assert torch.equal(way(single, torch.from_numpy(field), cell).to(wanted.dtype), wanted)
 
 
+@given(
+    st.integers(1, 4), st.integers(1, 7), st.sampled_from([[0], [0, 1], [-7, 4, 4, 4], [-300, -4, 0, 2, 4095]]),
+    st.integers(0, 2**32 - 1), st.sampled_from([CELL, CELL // 2]),
+)  # fmt: skip
+def test_both_ways_agree(rows, columns, values, seed, cell):
+    """Where neighbours are displaced alike too, which one of them makes use of."""
+    rng = np.random.default_rng(seed)
+    reference = Reference(tensor(rng.integers(LOW, HIGH + 1, (1, 6, 8 * rows, 8 * columns))))
+    field = torch.from_numpy(rng.choice(values, (1, 2, rows, columns)))
+    assert torch.equal(*(way(reference, field, cell) for way in (motion.by_blocks, motion.by_phases)))
+
+
 @pytest.mark.usefixtures("way")
 def test_references_together_are_as_each_alone():
     pictures = [tensor(planes_at_random(6, 16, 24, seed)) for seed in range(3)]
@@ -208,8 +223,10 @@ def test_midway(part, whole):
 @pytest.mark.parametrize("rows, columns", [(1, 1), (1, 5), (4, 1), (3, 4), (7, 6)])
 @pytest.mark.parametrize("part, whole", [(0, 3), (1, 2), (2, 3), (7, 15), (4095, 4096)])
 @pytest.mark.parametrize("most", [20, 300, 4095])
-def test_a_field_is_followed_to_where_it_leads(rows, columns, part, whole, most):
-    """Cell by cell, of each of several at once."""
+@pytest.mark.parametrize("by", ["followed_by_cells", "followed_at_once"])
+def test_a_field_is_followed_to_where_it_leads(rows, columns, part, whole, most, by, monkeypatch):
+    """Cell by cell, of each of several at once; as on the CPU and as on other devices."""
+    monkeypatch.setattr(motion, "followed_by_cells", getattr(motion, by))
     fields = [tensor(np.random.default_rng(n).integers(-most, most + 1, (1, 2, rows, columns))) for n in (0, 1)]
     fields[1][..., 0, 0] = most
     found = followed(torch.cat(fields), part, whole)

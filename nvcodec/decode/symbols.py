@@ -24,8 +24,9 @@ def chosen(field: Tensor, cells: Tensor) -> Ints:
 def placed(floors: Ints, rows: Ints, symbols: Ints, cells: Tensor, like: Tensor) -> tuple[Tensor, int]:
     """What a pass gives, float32 of the shape and on the device of `like`, 0 where there is no cell, and its greatest
     magnitude. floors, rows: of all its values; symbols: of those that are not skipped."""
-    field, greatest = _placed(floors, rows, symbols, cells.cpu().numpy(), like.shape[1])
-    return torch.from_numpy(field).to(like.device), greatest
+    field, greatest = _placed(floors, rows, symbols, cells.numpy(force=True), like.shape[1])
+    found = torch.from_numpy(field)
+    return found if like.device.type == "cpu" else found.to(like.device), greatest
 
 
 @compiled

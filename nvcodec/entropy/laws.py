@@ -41,8 +41,8 @@ def pass_laws(cells: Tensor, location: Tensor, scale: Tensor, step: Tensor | Non
 
     log2 in 256ths, rounded down; s is at most 47, and below 0 the value is skipped.
     """
-    fields = location[0].cpu().numpy(), scale[0].cpu().numpy()
-    return _laws(*fields, cells.cpu().numpy(), *_step(None if step is None else int(step)))
+    fields = location.numpy(force=True)[0], scale.numpy(force=True)[0]
+    return _laws(*fields, cells.numpy(force=True), *_step(None if step is None else int(step)))
 
 
 @compiled

@@ -117,7 +117,7 @@ class Decoder:
         if not len(rows):
             return np.zeros(0, np.int64)
         assert 0 <= rows.min() and rows.max() < laplace.ROWS
-        row = rows.astype(np.int64)
+        row = rows.astype(np.int64, copy=False)
         tables = laplace.packed()
         values, escapes, used = _decode(
             row, self._states, self._words, self._used, tables.frequencies, tables.starts, tables.reach

@@ -48,11 +48,15 @@ def hints(references: Sequence[Reference], through: Tensor, depth: int, quality:
     out[:, 1] = number * UNIT
     out[:, 1 + min(depth, DEPTHS)] = UNIT
     halves = [reference.half for reference in references]
-    work = _measured_by_cells if through.device.type == "cpu" else _measured
-    differences, slopes = work(halves, through.to(torch.int64))
-    if len(references) == 2:
-        out[:, -2] = _level(differences, DIFFERENCES)
-    out[:, -1] = _level(slopes, SLOPES)
+    whole = through.to(torch.int64)
+    if through.device.type == "cpu":
+        for one, two, field, to in zip(halves[0].numpy(), halves[-1].numpy(), whole.numpy(), out.numpy(), strict=True):
+            _levels_of_cells(one, two, field, len(halves) == 2, to[-2:])
+    else:
+        differences, slopes = _measured(halves, whole)
+        if len(references) == 2:
+            out[:, -2] = _level(differences, DIFFERENCES)
+        out[:, -1] = _level(slopes, SLOPES)
     return out.clamp_(-BOUND, BOUND)
 
 
@@ -67,19 +71,21 @@ def _log2(values: Tensor) -> Tensor:
     return 256 * (whole - 1) + ((values << 8) >> whole)
 
 
-def _measured_by_cells(halves: Sequence[Tensor], through: Tensor) -> tuple[Tensor, Tensor]:
-    """`_measured`, in one loop for each frame. On the CPU."""
-    pairs = zip(halves[0].numpy(), halves[-1].numpy(), through.numpy(), strict=True)
-    found = np.stack([_cells(one, two, field, len(halves) == 2) for one, two, field in pairs])
-    differences, slopes = torch.from_numpy(found).unbind(1)
-    return differences, slopes
+@compiled
+def _log2_of(value: int) -> int:
+    """`_log2` of one value."""
+    whole = 0
+    while value >> whole + 1:
+        whole += 1
+    return 256 * (whole - 1) + ((value << 8) >> whole)
 
 
 @compiled
-def _cells(one: Floats, two: Floats, through: Ints, both: bool) -> Ints:
-    """Sums of differences and of slopes, (2, rows, columns)."""
+def _levels_of_cells(one: Floats, two: Floats, through: Ints, both: bool, out: Floats) -> None:
+    """What is measured, into the last two hints of a frame (2, rows, columns): of differences where there are two
+    references, and of slopes."""
     _, rows, columns = through.shape
-    out = np.zeros((2, rows, columns), np.int64)
+    of_differences, of_slopes = -_log2_of(DIFFERENCES) - UNIT, -_log2_of(SLOPES) - UNIT
     first, second = np.empty((WINDOW, WINDOW), np.int32), np.empty((WINDOW, WINDOW), np.int32)
     for i in range(rows):
         for j in range(columns):
@@ -89,15 +95,14 @@ def _cells(one: Floats, two: Floats, through: Ints, both: bool) -> Ints:
             for y in range(WINDOW):
                 for x in range(WINDOW - 1):
                     total += abs(first[y, x + 1] - first[y, x]) + abs(first[x + 1, y] - first[x, y])
-            out[1, i, j] = total
+            out[1, i, j] = _log2_of(total + SLOPES) + of_slopes
             if both:
                 _window(two, SIDE * i - MARGIN, SIDE * j - MARGIN, -down, -right, second)
                 total = 0
                 for y in range(WINDOW):
                     for x in range(WINDOW):
                         total += abs(first[y, x] - second[y, x])
-                out[0, i, j] = total
-    return out
+                out[0, i, j] = _log2_of(total + DIFFERENCES) + of_differences
 
 
 @compiled

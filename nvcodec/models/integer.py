@@ -16,13 +16,14 @@ the exact result by roundings alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+from weakref import ref
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from nvcodec.errors import MalformedError
 from nvcodec.jit import compiled
@@ -34,6 +35,8 @@ PARTS = PRECISE // FINE
 BOUND = 2047  # of activations
 EXACT_SUMS = 1 << 24
 LEAK = 4  # a negative activation is divided by it
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,10 @@ class Arithmetic:
     def leak(self, x: Tensor) -> Tensor:
         """The activation function: x where it is positive, else x / 4; clamped."""
         if self.exact and x.device.type == "cpu":
-            last = x.movedim(1, -1).clone(memory_format=torch.contiguous_format)  # as convolutions leave it
-            values = last.view(-1).numpy()
-            _finish(values, values, False, True)
-            return last.movedim(-1, 1)
+            last = x.permute(0, 2, 3, 1).numpy().copy()  # as convolutions leave it
+            values = last.reshape(-1)
+            _finish(values, values, values, False, True, False)
+            return torch.from_numpy(last).permute(0, 3, 1, 2)
         if self.exact:
             return torch.maximum(x, self.divide(x, LEAK)).clamp_(-BOUND, BOUND)
         return self.bound(functional.leaky_relu(x, 1 / LEAK))
@@ -75,17 +78,18 @@ class Arithmetic:
         plus: Tensor | None = None,
         shuffle: bool = False,
         leak: bool = False,
+        beside: Tensor | None = None,
         precise: bool = False,
     ) -> Tensor:
         """(N, I, h, w) to (N, O, h / stride, w / stride), zeros beyond the picture; a kernel k x k with stride k or 1.
 
         The sums of the layer over 256, or over 2048 in a precise one, rounded; not clamped. shuffle: to
         (N, O / 4, 2 h, 2 w), as pixel_shuffle has it. Then plus: what is added. leak: whether the activation function
-        comes last.
+        comes next. beside: what is added to all that, which is bounded then.
         """
         padding = weight.shape[-1] // 2 if stride == 1 else 0
         if self.exact and x.device.type == "cpu":
-            return _convolve(x, weight, bias, stride, padding, plus, shuffle, leak, precise)
+            return _convolve(x, weight, bias, stride, padding, plus, shuffle, leak, beside, precise)
         if self.exact:
             found = _scaled_sums(x, *_terms(weight, bias, precise), stride, padding, precise).floor_()
         else:
@@ -97,7 +101,9 @@ class Arithmetic:
             found = functional.pixel_shuffle(found, 2)
         if plus is not None:
             found = found + plus
-        return self.leak(found) if leak else found
+        if leak:
+            found = self.leak(found)
+        return found if beside is None else self.bound(found + beside)
 
 
 def _convolve(
@@ -109,42 +115,59 @@ def _convolve(
     plus: Tensor | None,
     shuffle: bool,
     leak: bool,
+    beside: Tensor | None,
     precise: bool,
 ) -> Tensor:
     """`Arithmetic.convolve`, exact, on the CPU: one pass over what a convolution gives, channels last."""
     kernel, constant = _prepared(weight, bias, shuffle, precise)
-    total = _scaled_sums(x, kernel, constant, stride, padding, precise).movedim(1, -1).contiguous()
-    out = total.new_empty(len(total), 2 * total.shape[1], 2 * total.shape[2], len(weight) // 4) if shuffle else total
-    added = out if plus is None else plus.movedim(1, -1).expand_as(out).contiguous()
+    total = _scaled_sums(x, kernel, constant, stride, padding, precise)
+    sums_of = _last(total)
+    number, tall, wide, channels = sums_of.shape
     if shuffle:
-        _finish_shuffled(total.numpy(), added.numpy(), plus is not None, leak, out.numpy())
+        tall, wide, channels = 2 * tall, 2 * wide, channels // 4
+        out = np.empty((number, tall, wide, channels), sums_of.dtype)
     else:
-        _finish(total.view(-1).numpy(), added.view(-1).numpy(), plus is not None, leak)
-    return out.movedim(-1, 1)
+        out = sums_of
+    added, joined = (out if x is None else np.broadcast_to(_last(x), out.shape) for x in (plus, beside))
+    what = plus is not None, leak, beside is not None
+    if shuffle:
+        _finish_shuffled(sums_of, np.ascontiguousarray(added), np.ascontiguousarray(joined), *what, out)
+    else:
+        _finish(out.reshape(-1), added.reshape(-1), joined.reshape(-1), *what)
+    return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+
+def _last(x: Tensor) -> Floats:
+    """Channels last, (N, h, w, C), in that order in memory: what convolutions leave is not copied."""
+    found: Floats = np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy())
+    return found
 
 
 @compiled
-def _finished(x: float, plus: float, adds: bool, leaks: bool) -> float:
-    """One value: rounded down, something added, the activation function."""
+def _finished(x: float, plus: float, beside: float, adds: bool, leaks: bool, joins: bool) -> float:
+    """One value: rounded down, something added, the activation function, something else added and all bounded."""
     least, most, two, quarter = np.float32(-BOUND), np.float32(BOUND), np.float32(LEAK // 2), np.float32(1 / LEAK)
-    value: float = np.floor(x)
+    value: Any = np.floor(x)
     if adds:
         value += plus
     if leaks:
         value = min(max(value, np.floor((value + two) * quarter), least), most)
-    return value
+    if joins:
+        value = min(max(value + beside, least), most)
+    found: float = value
+    return found
 
 
 @compiled
-def _finish(x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool) -> None:
+def _finish(x: Floats, plus: Floats, beside: Floats, adds: bool, leaks: bool, joins: bool) -> None:
     """All of x (n,), in place."""
     for i in range(len(x)):
-        x[i] = _finished(x[i], plus[i], adds, leaks)
+        x[i] = _finished(x[i], plus[i], beside[i], adds, leaks, joins)
 
 
 @compiled
 def _finish_shuffled(
-    x: NDArray[np.float32], plus: NDArray[np.float32], adds: bool, leaks: bool, out: NDArray[np.float32]
+    x: Floats, plus: Floats, beside: Floats, adds: bool, leaks: bool, joins: bool, out: Floats
 ) -> None:
     """The same of x (N, h, w, 4 C), four samples side by side, into `out` (N, 2 h, 2 w, C)."""
     number, tall, wide, channels = out.shape
@@ -152,9 +175,10 @@ def _finish_shuffled(
         for i in range(tall):
             for j in range(wide):
                 first = (i % 2 * 2 + j % 2) * channels
-                row, add, to = x[k, i // 2, j // 2, first : first + channels], plus[k, i, j], out[k, i, j]
+                row, to = x[k, i // 2, j // 2, first : first + channels], out[k, i, j]
+                add, join = plus[k, i, j], beside[k, i, j]
                 for c in range(channels):
-                    to[c] = _finished(row[c], add[c], adds, leaks)
+                    to[c] = _finished(row[c], add[c], join[c], adds, leaks, joins)
 
 
 EXACT = Arithmetic(True)
@@ -197,7 +221,19 @@ def _scaled_sums(x: Tensor, kernel: Tensor, constant: Tensor, stride: int, paddi
     return coarse + torch.floor(rest * (1 / PARTS)) * (1 / FINE)
 
 
-_made: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by weight: what of it was prepared, and what came of that
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A layer as convolutions on a CPU take it, of a weight that is there as long as `weight` is; of what else, which
+    `bias` keeps the identity of; and what it is."""
+
+    weight: ref[Tensor]
+    of: tuple[object, ...]
+    bias: Tensor
+    kernel: Tensor
+    constant: Tensor
+
+
+_made: dict[int, _Prepared] = {}  # by the identity of their weights
 
 
 def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool) -> tuple[Tensor, Tensor]:
@@ -206,17 +242,20 @@ def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool) -> tup
     shuffle: with the channels of one sample side by side.
     """
     of = weight._version, id(bias), bias._version, shuffle, precise
-    found: tuple[object, Tensor, Tensor, Tensor] | None = _made.get(weight)  # type: ignore[no-untyped-call]
-    if found is None or found[0] != of:
-        kernel, constant = weight, bias
-        if shuffle:
-            kernel = kernel.view(-1, 4, *kernel.shape[1:]).transpose(0, 1).flatten(0, 1)
-            constant = constant.view(-1, 4).T.flatten()
-        kernel, constant = _terms(kernel, constant, precise)
-        found = of, kernel.contiguous(memory_format=torch.channels_last), constant, bias  # which keeps its id
-        if not weight.requires_grad:  # an optimizer changes those without a trace
-            _made[weight] = found
-    return found[1], found[2]
+    found = _made.get(id(weight))
+    if found is not None and found.weight() is weight and found.of == of:
+        return found.kernel, found.constant
+    kernel, constant = weight, bias
+    if shuffle:
+        kernel = kernel.view(-1, 4, *kernel.shape[1:]).transpose(0, 1).flatten(0, 1)
+        constant = constant.view(-1, 4).T.flatten()
+    kernel, constant = _terms(kernel, constant, precise)
+    kernel = kernel.contiguous(memory_format=torch.channels_last)
+    if not weight.requires_grad:  # an optimizer changes those without a trace
+        key = id(weight)
+        gone = ref(weight, lambda _: _made.pop(key, None))
+        _made[key] = _Prepared(gone, of, bias, kernel, constant)
+    return kernel, constant
 
 
 def split(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -229,7 +268,11 @@ def _channels_last(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The same, in the order that convolutions on a CPU are fastest with."""
     if x.device.type != "cpu":
         return x, weight
-    return x.contiguous(memory_format=torch.channels_last), weight.contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last
+    return (
+        x if x.is_contiguous(memory_format=order) else x.contiguous(memory_format=order),
+        weight if weight.is_contiguous(memory_format=order) else weight.contiguous(memory_format=order),
+    )
 
 
 def check_sums(name: str, weight: Tensor, bias: Tensor, reach: int, precise: bool = False) -> None:

@@ -18,10 +18,13 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from nvcodec.jit import compiled
 from nvcodec.models.base import Coder, Weights
 from nvcodec.models.integer import BOUND, Arithmetic
 from nvcodec.models.motion import CELL, PICTURE
@@ -30,6 +33,8 @@ LATENT_BOUND = 4095  # of a latent times its step
 SAMPLES = 4 * PICTURE  # of a cell of 4 x 4 luma samples
 SUFFIXES = ("", "b", "c")  # of what belongs to the first, second, third group of a level
 CELL_LEVEL = CELL.bit_length() - 1
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +178,7 @@ class LatentNetwork:
                     total = self._latents(layer, a, level, trunk, straight, passes, step, code)
                 trunk = self._taken_in(layer, a, weights, level, trunk, total)
             if level < top:
-                trunk = a.bound(trunk + layer(f"mix{level}", trunk, leak=True))
+                trunk = layer(f"mix{level}", trunk, leak=True, beside=trunk)
             if level <= self._straight_from:
                 plus = prediction[:, :PICTURE] if prediction is not None and level == 2 else None
                 straight = self._onwards(layer, weights, level, total, trunk, plus)
@@ -185,7 +190,7 @@ class LatentNetwork:
             if straight is not None and level > 2:
                 straight = straight.clamp(-LATENT_BOUND, LATENT_BOUND)
         if self.intra:
-            trunk = a.bound(trunk + layer("mix1", trunk, leak=True))
+            trunk = layer("mix1", trunk, leak=True, beside=trunk)
         return layer("picture", layer("last", trunk, leak=True), plus=straight)
 
     def _latents(
@@ -204,21 +209,17 @@ class LatentNetwork:
         groups = self.groups[level]
         total = straight
         if total is None:
-            total = torch.zeros(trunk.shape[0], sum(groups), *trunk.shape[2:], device=trunk.device)
+            total = trunk.new_zeros(trunk.shape[0], sum(groups), *trunk.shape[2:])
         nothing_known = straight is None
-        for suffix, first, count in zip(SUFFIXES, accumulate(groups, initial=0), groups, strict=False):
+        add = _put if a.exact and trunk.device.type == "cpu" else _added
+        for suffix, first, _ in zip(SUFFIXES, accumulate(groups, initial=0), groups, strict=False):
             for head, cells in zip(("first", "second"), passes, strict=True):
                 near = a.leak(base) if nothing_known else layer(f"near{level}{suffix}", total, plus=base, leak=True)
                 nothing_known = False
                 law = layer(f"{head}{level}{suffix}", layer(f"mid{level}{suffix}", near, leak=True))
                 location, scale = law.chunk(2, 1)
                 values = code(f"latent{level}{suffix}", 1, cells, location, scale, step)
-                found = (values * step).clamp(-LATENT_BOUND, LATENT_BOUND)
-                if len(groups) > 1:
-                    found = functional.pad(found, (0, 0, 0, 0, first, sum(groups) - first - count))
-                total = total + found
-                if straight is not None:
-                    total = total.clamp(-LATENT_BOUND, LATENT_BOUND)
+                total = add(total, values, first, step)
         return total
 
     def _taken_in(
@@ -250,6 +251,40 @@ class LatentNetwork:
         bias = weights[f"{self.name}.direct{level}.bias"].view(1, -1, 1, 1)
         bias = functional.pixel_shuffle(bias.expand(-1, -1, *trunk.shape[2:]), 2)
         return bias if plus is None else plus + bias
+
+
+def _added(total: Tensor, values: Tensor, first: int, step: Tensor) -> Tensor:
+    """What is known of a level, (N, C, h, w), and the values of a pass times their step, from channel `first` on."""
+    found = (values * step).clamp(-LATENT_BOUND, LATENT_BOUND)
+    after = total.shape[1] - first - found.shape[1]
+    if first or after:
+        found = functional.pad(found, (0, 0, 0, 0, first, after))
+    return (total + found).clamp(-LATENT_BOUND, LATENT_BOUND)
+
+
+def _put(total: Tensor, values: Tensor, first: int, step: Tensor) -> Tensor:
+    """The same on the CPU, without gradients: into what is known, which lies in memory as convolutions like it."""
+    known = (
+        total
+        if total.is_contiguous(memory_format=torch.channels_last)
+        else total.contiguous(memory_format=torch.channels_last)
+    )
+    for to, found in zip(known.permute(0, 2, 3, 1).numpy(), values.numpy(), strict=True):
+        _put_cells(to, found, first, float(step))
+    return known
+
+
+@compiled
+def _put_cells(to: Floats, values: Floats, first: int, step: float) -> None:
+    """`_put` of one frame: (h, w, C) and (c, h, w)."""
+    least, most, times = np.float32(-LATENT_BOUND), np.float32(LATENT_BOUND), np.float32(step)
+    channels, rows, columns = values.shape
+    for y in range(rows):
+        for x in range(columns):
+            row = to[y, x]
+            for c in range(channels):
+                found = min(max(values[c, y, x] * times, least), most)
+                row[first + c] = min(max(row[first + c] + found, least), most)
 
 
 @lru_cache(maxsize=64)

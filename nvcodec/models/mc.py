@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from nvcodec import limits
 from nvcodec.errors import LimitError
@@ -190,19 +191,20 @@ class Mc:
     ) -> Tensor:
         """One field (1, 2, rows, columns) of those of `displacements`, coded under `name`, from its guess and from what
         it is told: hints (1, HINTS, rows, columns). Its gradients are those of its laws, with the arithmetic SMOOTH."""
-        device = told.device
-        field = torch.zeros(1, 2, self.rows, self.columns, device=device)
-        by_cells = a.exact and device.type == "cpu"
-        layers = _arrays_of_flow(weights) if by_cells else []
+        by_cells = a.exact and told.device.type == "cpu"
+        return (self._field_by_cells if by_cells else self._field_by_layers)(weights, name, guess, told, code, a)
+
+    def _field_by_layers(
+        self, weights: Weights, name: str, guess: Tensor | None, told: Tensor, code: Coder, a: Arithmetic
+    ) -> Tensor:
+        """`field`, with laws of all cells in every pass."""
+        field = torch.zeros(1, 2, self.rows, self.columns, device=told.device)
         for stride in LATTICE:
             part = field[:, :, ::stride, ::stride]
             guessed = None if guess is None else guess[:, :, ::stride, ::stride]
             here = told[:, :, ::stride, ::stride]
-            for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], device):
-                if by_cells:
-                    location, scale = self._law_of_cells(layers, part, known, cells, guessed, here, stride)
-                else:
-                    location, scale = self._field_law(weights, part, known, guessed, here, stride, a)
+            for known, cells in lattice_passes(part.shape[2], part.shape[3], stride == LATTICE[0], told.device):
+                location, scale = self._field_law(weights, part, known, guessed, here, stride, a)
                 values = code(name, stride, cells, location, scale, None).clamp(-FLOW_BOUND, FLOW_BOUND)
                 part = torch.where(cells, values, part)
             whole = torch.zeros_like(field)
@@ -210,23 +212,25 @@ class Mc:
             field = whole
         return field
 
-    def _law_of_cells(
-        self,
-        layers: Sequence[NDArray[np.float32]],
-        part: Tensor,
-        known: Tensor,
-        cells: Tensor,
-        guess: Tensor | None,
-        told: Tensor,
-        stride: int,
-    ) -> tuple[Tensor, Tensor]:
-        """`_field_law` at `cells`, exact, on the CPU. layers: `_arrays_of_flow`."""
-        field = part[0].contiguous().numpy()
-        other = field if guess is None else guess[0].contiguous().numpy()
-        guessed, hinted = guess is not None, told[0].contiguous().numpy()
-        which = known.numpy(), cells.numpy()
-        law = field_law(field, *which, other, guessed, hinted, stride, FLOW_UNIT, *layers)
-        return torch.from_numpy(law[0])[None], torch.from_numpy(law[1])[None]
+    def _field_by_cells(
+        self, weights: Weights, name: str, guess: Tensor | None, told: Tensor, code: Coder, _: Arithmetic
+    ) -> Tensor:
+        """`field`, exact, on the CPU: laws of the cells that are coded, and few calls a pass."""
+        field = np.zeros((2, self.rows, self.columns), np.float32)
+        layers = _arrays_of_flow(weights)
+        guesses = field if guess is None else guess[0].numpy()
+        hinted = told[0].numpy()
+        for stride in LATTICE:
+            part, guessed, here = (np.ascontiguousarray(x[:, ::stride, ::stride]) for x in (field, guesses, hinted))
+            rows, columns = part.shape[1:]
+            for known, cells in lattice_passes(rows, columns, stride == LATTICE[0], told.device):
+                which = known.numpy(), cells.numpy()
+                law = field_law(part, *which, guessed, guess is not None, here, stride, FLOW_UNIT, *layers)
+                location, scale = (torch.from_numpy(found)[None] for found in law)
+                values = code(name, stride, cells, location, scale, None)[0].numpy()
+                np.copyto(part, values.clip(-FLOW_BOUND, FLOW_BOUND), where=which[1])
+            field[:, ::stride, ::stride] = part
+        return torch.from_numpy(field)[None]
 
     def _field_law(
         self,
@@ -272,12 +276,19 @@ class Mc:
 
 
 def _arrays_of_flow(weights: Weights) -> list[NDArray[np.float32]]:
-    """The layers of the flow network as `fields.field_law` takes them."""
-    out: list[NDArray[np.float32]] = []
-    for name in ("near", "mid", "out"):
-        out.append(weights[f"{FLOW}.{name}.weight"].flatten(1).T.contiguous().numpy())
-        out.append(weights[f"{FLOW}.{name}.bias"].numpy())
-    return out
+    """The layers of the flow network as `fields.field_law` takes them; made once while they stay as they are."""
+    tensors = [weights[f"{FLOW}.{name}.{part}"] for name in ("near", "mid", "out") for part in ("weight", "bias")]
+    of = [(id(tensor), tensor._version) for tensor in tensors]
+    found: tuple[list[tuple[int, int]], list[Tensor], list[NDArray[np.float32]]] | None
+    found = _flows.get(tensors[0])  # type: ignore[no-untyped-call]
+    if found is None or found[0] != of:
+        arrays = [(t.flatten(1).T if t.dim() > 1 else t).contiguous().numpy() for t in tensors]
+        found = of, tensors[1:], arrays  # which keep their ids
+        _flows[tensors[0]] = found
+    return found[2]
+
+
+_flows: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by the first weight: of what, and what came of that
 
 
 @lru_cache(maxsize=8)

@@ -13,9 +13,11 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from nvcodec.jit import compiled
 from nvcodec.models import blocks
 
 PICTURE = 6  # channels of a picture
@@ -212,6 +214,20 @@ def followed(field: Tensor, part: int, whole: int) -> Tensor:
     At each of its cells it is what the field has where the cell's own displacement leads back to: bilinear between
     cells, in quarter samples, rounded half up. Integers, exact on every device.
     """
+    way = followed_by_cells if field.device.type == "cpu" else followed_at_once
+    return way(field, part, whole)
+
+
+def followed_by_cells(field: Tensor, part: int, whole: int) -> Tensor:
+    """`followed` on the CPU."""
+    out = np.empty(field.shape, np.float32)
+    for values, to in zip(field.to(torch.int64).numpy(), out, strict=True):
+        _follow(values, part, whole, to)
+    return torch.from_numpy(out)
+
+
+def followed_at_once(field: Tensor, part: int, whole: int) -> Tensor:
+    """`followed` on any device."""
     rows, columns = field.shape[2:]
     moved = field.to(torch.int64)
     back = (2 * part * moved + whole) // (2 * whole)
@@ -235,6 +251,25 @@ def followed(field: Tensor, part: int, whole: int) -> Tensor:
     area = CELL_QUARTERS**2
     total = (CELL_QUARTERS - v) * upper + v * lower
     return ((total + area // 2) // area).to(field.dtype)
+
+
+@compiled
+def _follow(field: NDArray[np.int64], part: int, whole: int, out: NDArray[np.float32]) -> None:
+    """`followed` of one field (2, rows, columns), into `out`."""
+    _, rows, columns = field.shape
+    area = CELL_QUARTERS**2
+    for i in range(rows):
+        for j in range(columns):
+            back_x = (2 * part * field[0, i, j] + whole) // (2 * whole)
+            back_y = (2 * part * field[1, i, j] + whole) // (2 * whole)
+            x = min(max(CELL_QUARTERS * j - back_x, 0), CELL_QUARTERS * (columns - 1))
+            y = min(max(CELL_QUARTERS * i - back_y, 0), CELL_QUARTERS * (rows - 1))
+            left, top, u, v = x // CELL_QUARTERS, y // CELL_QUARTERS, x % CELL_QUARTERS, y % CELL_QUARTERS
+            right, bottom = min(left + 1, columns - 1), min(top + 1, rows - 1)
+            for c in range(2):
+                upper = (CELL_QUARTERS - u) * field[c, top, left] + u * field[c, top, right]
+                lower = (CELL_QUARTERS - u) * field[c, bottom, left] + u * field[c, bottom, right]
+                out[c, i, j] = ((CELL_QUARTERS - v) * upper + v * lower + area // 2) // area
 
 
 def midway(field: Tensor, part: int, whole: int) -> Tensor:
