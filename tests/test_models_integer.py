@@ -18,6 +18,7 @@ from nvcodec.models.integer import (
     BRIEF,
     EXACT,
     EXACT_SUMS,
+    FEW,
     FINE,
     PARTS,
     PRECISE,
@@ -113,7 +114,8 @@ def test_the_bounds_of_precise_sums():
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("adds", [False, True])
 @pytest.mark.parametrize("leaks", [False, True])
-def test_what_follows_a_layer_is_done_in_the_same_pass(shuffle, adds, leaks):
+@pytest.mark.parametrize("joins", [False, True])
+def test_what_follows_a_layer_is_done_in_the_same_pass(shuffle, adds, leaks, joins):
     x, weight, bias = layer(3, 5, 8, 1)
     found = convolution(x, weight, bias, 1)
     if shuffle:  # (N, 4 C, h, w) to (N, C, 2 h, 2 w)
@@ -122,10 +124,15 @@ def test_what_follows_a_layer_is_done_in_the_same_pass(shuffle, adds, leaks):
     found = found + plus
     if leaks:
         found = np.clip(np.maximum(found, (found + 2) // 4), -BOUND, BOUND)
-    how = {"plus": as_floats(plus)[0] if adds else None, "shuffle": shuffle, "leak": leaks}
+    beside = np.random.default_rng(3).integers(-BOUND, BOUND + 1, found.shape) if joins else None
+    if joins:
+        found = np.clip(found + beside, -BOUND, BOUND)
+    how = {"shuffle": shuffle, "leak": leaks}
+    added = {name: as_floats(x)[0] for name, x, given in (("plus", plus, adds), ("beside", beside, joins)) if given}
+    how |= added
     made = EXACT.convolve(*as_floats(x, weight, bias), **how)
     assert np.array_equal(made.numpy().astype(np.int64), found)
-    double = {**how, "plus": how["plus"].double() if adds else None}
+    double = how | {name: x.double() for name, x in added.items()}
     smooth = SMOOTH.convolve(*[t.double() for t in as_floats(x, weight, bias)], **double)
     assert smooth.shape == made.shape and (smooth - made).abs().max() <= 1.5
 
@@ -150,6 +157,17 @@ def test_weights_that_change_are_prepared_again(precise):
     check(bias + 5, constant + 5)
     constant += 7
     check(bias + 7, constant)
+
+
+@pytest.mark.parametrize("outputs", [1, FEW, FEW + 1])
+@pytest.mark.parametrize("width", [1, 2, 5, 6])
+def test_few_outputs(outputs, width):
+    """Which are worked for two samples at a time where a row has an even number of them."""
+    x, weight, bias = layer(3, 7, outputs, 4)
+    x = x[..., :width]
+    found = EXACT.convolve(*as_floats(x, weight, bias), leak=True)
+    wanted = convolution(x, weight, bias, 1)
+    assert np.array_equal(found.numpy(), np.clip(np.maximum(wanted, (wanted + 2) // 4), -BOUND, BOUND))
 
 
 def test_what_is_added_is_repeated_over_the_picture():

@@ -35,8 +35,10 @@ PARTS = PRECISE // FINE
 BOUND = 2047  # of activations
 EXACT_SUMS = 1 << 24
 LEAK = 4  # a negative activation is divided by it
+FEW = 8  # outputs of a layer that are worked for two samples at a time, on CPUs
 
 Floats = NDArray[np.float32]
+Stride = int | tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,12 @@ def _convolve(
     precise: bool,
 ) -> Tensor:
     """`Arithmetic.convolve`, exact, on the CPU: one pass over what a convolution gives, channels last."""
-    kernel, constant = _prepared(weight, bias, shuffle, precise)
-    total = _scaled_sums(x, kernel, constant, stride, padding, precise)
-    sums_of = _last(total)
+    few = len(weight) <= FEW and weight.shape[-1] == 3 and stride == 1
+    pairs = few and x.shape[-1] % 2 == 0 and not shuffle and not precise
+    kernel, constant = _prepared(weight, bias, shuffle, precise, pairs)
+    sums_of = _last(_scaled_sums(x, kernel, constant, (1, 2) if pairs else stride, padding, precise))
+    if pairs:
+        sums_of = sums_of.reshape(len(x), *x.shape[2:], len(weight))
     number, tall, wide, channels = sums_of.shape
     if shuffle:
         tall, wide, channels = 2 * tall, 2 * wide, channels // 4
@@ -186,7 +191,7 @@ SMOOTH = Arithmetic(False)
 BRIEF = Arithmetic(False, True)
 
 
-def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0) -> Tensor:
+def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Stride = 1, padding: int = 0) -> Tensor:
     """A convolution that is exact on every device where no sum of its terms reaches 2 ** 24.
 
     Off the CPU it is one matrix product: a library may choose an algorithm for convolutions that is not exact.
@@ -195,7 +200,7 @@ def sums(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1,
         return functional.conv2d(*_channels_last(x, weight), bias, stride, padding)
     out, _, tall, wide = weight.shape
     columns = functional.unfold(x, (tall, wide), padding=padding, stride=stride)
-    height = (x.shape[2] + 2 * padding - tall) // stride + 1
+    height = (x.shape[2] + 2 * padding - tall) // (stride if isinstance(stride, int) else stride[0]) + 1
     total = (weight.flatten(1) @ columns).view(x.shape[0], out, height, -1)
     return total if bias is None else total + bias.view(1, -1, 1, 1)
 
@@ -212,7 +217,7 @@ def _terms(weight: Tensor, bias: Tensor, precise: bool) -> tuple[Tensor, Tensor]
     return torch.cat((coarse * (1 / FINE), fine)), torch.cat((bias + 0.5, torch.zeros_like(bias)))
 
 
-def _scaled_sums(x: Tensor, kernel: Tensor, constant: Tensor, stride: int, padding: int, precise: bool) -> Tensor:
+def _scaled_sums(x: Tensor, kernel: Tensor, constant: Tensor, stride: Stride, padding: int, precise: bool) -> Tensor:
     """Sums of a layer, not rounded; of a precise one, the fine part to 1 / FINE. kernel, constant: its `_terms`."""
     total = sums(x, kernel, constant, stride, padding)
     if not precise:
@@ -236,12 +241,13 @@ class _Prepared:
 _made: dict[int, _Prepared] = {}  # by the identity of their weights
 
 
-def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool) -> tuple[Tensor, Tensor]:
+def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool, pairs: bool) -> tuple[Tensor, Tensor]:
     """`_terms` as convolutions on a CPU take them, made once while a weight stays as it is.
 
-    shuffle: with the channels of one sample side by side.
+    shuffle: with the channels of one sample side by side. pairs: those of a sample and of its right neighbour, from a
+    kernel one column wider, for every other sample: a few channels would leave most of a vector empty.
     """
-    of = weight._version, id(bias), bias._version, shuffle, precise
+    of = weight._version, id(bias), bias._version, shuffle, precise, pairs
     found = _made.get(id(weight))
     if found is not None and found.weight() is weight and found.of == of:
         return found.kernel, found.constant
@@ -249,6 +255,9 @@ def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool) -> tup
     if shuffle:
         kernel = kernel.view(-1, 4, *kernel.shape[1:]).transpose(0, 1).flatten(0, 1)
         constant = constant.view(-1, 4).T.flatten()
+    if pairs:
+        kernel = torch.cat((functional.pad(kernel, (0, 1)), functional.pad(kernel, (1, 0))))
+        constant = torch.cat((constant, constant))
     kernel, constant = _terms(kernel, constant, precise)
     kernel = kernel.contiguous(memory_format=torch.channels_last)
     if not weight.requires_grad:  # an optimizer changes those without a trace
