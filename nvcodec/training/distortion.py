@@ -1,4 +1,4 @@
-"""The distortion that models of coded frames are fitted for: of RGB and of luma, in equal parts.
+"""The distortion that models of coded frames are fitted for: of RGB and of luma, PART of it of luma.
 
 Mean squared error of RGB alone, as the eye has it on a screen, gives luma less than all that is measured on Y alone
 would have it; each of the two costs the other some percent of bits (docs/experiments.md).
@@ -6,21 +6,33 @@ would have it; each of the two costs the other some percent of bits (docs/experi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from nvcodec.media.color import rgb_differences
 from nvcodec.video import VideoInfo
 
-PART = 0.5  # of luma
+PART = 0.65  # of luma
+
+Rows = tuple[tuple[float, float, float], ...]
 
 
-def distortion_rows(info: VideoInfo) -> tuple[tuple[float, float, float], ...]:
-    """Four rows that turn differences of Y, Cb and Cr, in code values, into those of R, G, B and Y in [0, 1], times the
-    roots of their weights."""
+def plain_rows(info: VideoInfo) -> Rows:
+    """Four rows that turn differences of Y, Cb and Cr, in code values, into those of R, G, B and Y in [0, 1]."""
+    return (*rgb_differences(info), (1 / info.peak, 0.0, 0.0))
+
+
+def weighted(rows: Sequence[Sequence[float]]) -> Rows:
+    """`plain_rows`, times the roots of their weights."""
     rgb, luma = ((1 - PART) / 3) ** 0.5, PART**0.5
-    rows = [(rgb * y, rgb * u, rgb * v) for y, u, v in rgb_differences(info)]
-    return (*rows, (luma / info.peak, 0.0, 0.0))
+    return tuple((w * y, w * u, w * v) for w, (y, u, v) in zip((rgb, rgb, rgb, luma), rows, strict=True))
+
+
+def distortion_rows(info: VideoInfo) -> Rows:
+    """What `distortion` takes for such video."""
+    return weighted(plain_rows(info))
 
 
 def distortion(difference: Tensor, rows: Tensor) -> Tensor:

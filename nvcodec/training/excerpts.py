@@ -30,7 +30,7 @@ from nvcodec.media.color import from_rgb, to_rgb
 from nvcodec.media.source import open_source
 from nvcodec.models.motion import CELL, Reference, followed, midway
 from nvcodec.training.displacement import search
-from nvcodec.training.distortion import distortion_rows
+from nvcodec.training.distortion import plain_rows, weighted
 from nvcodec.training.frames import QUALITIES_PER_OCTAVE, lambda_of
 from nvcodec.video import Chroma, ColorInfo, Plane, Range, VideoInfo
 
@@ -68,7 +68,7 @@ def load_clip(path: Path, cache: Path, longest: int, most: int) -> Clip:
     longest: the longer side of larger ones, to which they are scaled down. most: frames, from the first on.
     """
     about = path.stat()
-    words = f"{path.resolve()}\n{about.st_size}\n{about.st_mtime_ns}\n{longest}\n{most}"
+    words = f"{path.resolve()}\n{about.st_size}\n{about.st_mtime_ns}\n{longest}\n{most}\nplain_rows"
     key = hashlib.blake2b(words.encode(), digest_size=16).hexdigest()
     data, note = cache / f"{key}.yuv", cache / f"{key}.json"
     if not note.is_file():
@@ -76,7 +76,7 @@ def load_clip(path: Path, cache: Path, longest: int, most: int) -> Clip:
         _convert(path, data, note, longest, most)
     found = json.loads(note.read_text(encoding="utf-8"))
     frames = np.memmap(data, _layout(found["height"], found["width"]), mode="r")
-    return Clip(path.name, frames, np.array(found["rows"], np.float32))
+    return Clip(path.name, frames, np.array(weighted(found["plain_rows"]), np.float32))
 
 
 def _layout(height: int, width: int) -> np.dtype[Any]:
@@ -103,7 +103,7 @@ def _convert(path: Path, data: Path, note: Path, longest: int, most: int) -> Non
     finally:
         pending.discard()
     seen = _plain(info) if info.is_rgb else replace(info, bit_depth=8)
-    whole = {"height": height, "width": width, "rows": distortion_rows(seen)}
+    whole = {"height": height, "width": width, "plain_rows": plain_rows(seen)}
     note.write_text(json.dumps(whole), encoding="utf-8")
 
 
