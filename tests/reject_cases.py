@@ -87,7 +87,7 @@ def pack_sections(sections):
 
 
 def header(**fields):
-    values = dict(major=0, minor=11, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
+    values = dict(major=0, minor=12, reserved=0, incompatible=0, compatible=0, advisory=1) | fields
     head = W.data[:8] + struct.pack("<BBHIII", *values.values())
     return head + struct.pack("<I", zlib.crc32(head)) + W.data[28:]
 
@@ -212,7 +212,7 @@ def cases():
     yield "H2", whole[:5]
     yield "H2", whole[:27]
     yield "H3", flipped(whole, 20)
-    for version in ({"major": 1}, {"minor": 10}, {"minor": 12}):
+    for version in ({"major": 1}, {"minor": 11}, {"minor": 13}):
         yield "H4", header(**version)
     yield "H5", header(reserved=1)
     yield "H6", header(incompatible=1 << 31)

@@ -184,7 +184,7 @@ def test_other_files(tiny):
 
 def test_newer_files_and_features_and_limits(tiny, data):
     pieces = parts(data[0])
-    newer = FileHeader(minor=12).pack() + data[0][28:]
+    newer = FileHeader(minor=13).pack() + data[0][28:]
     feature = FileHeader(incompatible=4).pack() + data[0][28:]
     unknown = b"".join([*pieces[:2], raw_chunk(b"NEXT", b"?"), *pieces[2:]])
     video = pieces[1][14:-4]

@@ -59,7 +59,7 @@ def test_json(windowed):
     kinds = ["none", "window", "window_previous", "previous", "window", "window_previous", "window", "none"]
     assert [found["inheritance"] for found in info["groups"]] == kinds
     assert [found["random_access"] for found in info["groups"]] == [k in ("none", "window") for k in kinds]
-    assert info["models"][0]["origin"] == "random" and info["version"] == "0.11"
+    assert info["models"][0]["origin"] == "random" and info["version"] == "0.12"
     assert info["bytes"] == len(WHOLE) == sum(info["bytes_by_kind"].values())
 
 

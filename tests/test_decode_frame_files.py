@@ -419,7 +419,7 @@ def test_info(whole, prior, tmp_path, capsys):
     path.write_bytes(whole.data)
     assert main(["info", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "format 0.11" in out and f"model 0    mc, class X, prior {prior.hex()}" in out
+    assert "format 0.12" in out and f"model 0    mc, class X, prior {prior.hex()}" in out
     assert "group 9, flow 4, width 4, half 4, coarse 3, middle 2, fine 2, intra_width 5, intra_half 4, " in out
     assert "intra_coarse 2, intra_middle 3, intra_low 2, intra_medium 1, intra_high 2" in out
     assert main(["info", "--json", str(path)]) == 0

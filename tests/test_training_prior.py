@@ -328,9 +328,9 @@ def test_distortion_is_that_of_rgb_and_of_luma():
     b[1, 5, 3, 3] = 4.0  # of Cr
     rows = torch.tensor(distortion_rows(VideoInfo(1280, 720))).expand(2, 4, 3)
     found = distortion((a - b) / 4, rows)
-    assert float(found[0]) == pytest.approx((1 / 219**2 + 1 / 255**2) / 2 / 256, rel=1e-4)
+    assert float(found[0]) == pytest.approx((0.35 / 219**2 + 0.65 / 255**2) / 256, rel=1e-4)
     red, green = 2 * (1 - 0.2126) / 224, 2 * (1 - 0.2126) * 0.2126 / 0.7152 / 224
-    assert float(found[1]) == pytest.approx(4 * (red**2 + green**2) / (3 * 256) / 2, rel=1e-4)
+    assert float(found[1]) == pytest.approx(0.35 * 4 * (red**2 + green**2) / (3 * 256), rel=1e-4)
 
 
 # Training -------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nvcodec.errors import ChecksumError, FeatureError, MalformedError, NotNvcError, TruncatedError, VersionError
 
 MAGIC = b"\x9dNVC\r\n\x1a\n"
-VERSION = (0, 11)
+VERSION = (0, 12)
 ADVISORY_INDEX = 1
 """Advisory bit 0: the writer meant to end the file with an index. A killed writer leaves the bit and no index."""
 

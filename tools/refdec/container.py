@@ -167,7 +167,7 @@ def parse_file_header(data: bytes) -> None:
     need(len(data) >= 28, "the file ends within its header", "truncated")
     major, minor, reserved, incompatible, _, _, crc = struct.unpack("<BBHIIII", data[8:28])
     need(zlib.crc32(data[:24]) == crc, "file header", "checksum")
-    need((major, minor) == (0, 11), f"version {major}.{minor}", "version")
+    need((major, minor) == (0, 12), f"version {major}.{minor}", "version")
     need(reserved == 0, "file header: reserved bits are set")
     need(incompatible == 0, "unknown incompatible features", "feature")
 

@@ -10,7 +10,7 @@ from nvcodec.planning.sizing import BitCosts
 from nvcodec.training.presets import Training
 from nvcodec.video import Chroma, VideoInfo
 
-PRIOR = bytes.fromhex("27969dc132b45ce8")
+PRIOR = bytes.fromhex("f41523a0603ec2c9")
 GROUP = 16
 WIDTH = McConfig().width
 
