@@ -43,17 +43,10 @@ def test_header_round_trip_keeps_unknown_compatible_and_advisory_bits():
         (b"\xef\xbf\xbdNVC\r\n\x1a\n" + bytes(21), NotNvcError, "text-mode"),
         (b"\x1dNVC\r\n\x1a\n" + bytes(21), NotNvcError, "high bit"),
         (header_bytes()[:-1] + b"\x00", ChecksumError, "header is damaged"),
-        (header_bytes(minor=1), VersionError, r"version 0\.1; this release reads version 0\.12"),
-        (header_bytes(minor=2), VersionError, r"version 0\.2; this release reads version 0\.12"),
-        (header_bytes(minor=3), VersionError, r"version 0\.3; this release reads version 0\.12"),
-        (header_bytes(minor=4), VersionError, r"version 0\.4; this release reads version 0\.12"),
-        (header_bytes(minor=5), VersionError, r"version 0\.5; this release reads version 0\.12"),
-        (header_bytes(minor=6), VersionError, r"version 0\.6; this release reads version 0\.12"),
-        (header_bytes(minor=7), VersionError, r"version 0\.7; this release reads version 0\.12"),
-        (header_bytes(minor=8), VersionError, r"version 0\.8; this release reads version 0\.12"),
-        (header_bytes(minor=9), VersionError, r"version 0\.9; this release reads version 0\.12"),
-        (header_bytes(minor=10), VersionError, r"version 0\.10; this release reads version 0\.12"),
-        (header_bytes(minor=11), VersionError, r"version 0\.11; this release reads version 0\.12"),
+        *(
+            (header_bytes(minor=n), VersionError, rf"version 0\.{n}; this release reads version 0\.12")
+            for n in range(1, 12)
+        ),
         (header_bytes(major=1), VersionError, r"version 1\.12; this release reads version 0\.12"),
         (header_bytes(reserved=1), MalformedError, "reserved"),
         (header_bytes(incompatible=1 << 3 | 1 << 31), FeatureError, "bits 3, 31"),

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from weakref import ref
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from torch.nn import functional
 
 from nvcodec.errors import MalformedError
 from nvcodec.jit import compiled
+from nvcodec.models.kept import Kept
 
 UNIT = 512  # an activation of 1
 FINE = 256  # a weight of 1
@@ -123,27 +123,25 @@ def _convolve(
     """`Arithmetic.convolve`, exact, on the CPU: one pass over what a convolution gives, channels last."""
     few = len(weight) <= FEW and weight.shape[-1] == 3 and stride == 1
     pairs = few and x.shape[-1] % 2 == 0 and not shuffle and not precise
-    kernel, constant = _prepared(weight, bias, shuffle, precise, pairs)
-    sums_of = _last(_scaled_sums(x, kernel, constant, (1, 2) if pairs else stride, padding, precise))
+    how = shuffle, precise, pairs
+    kernel, constant = _kernels.of((weight, bias), how, lambda: _prepared(weight, bias, *how))
+    total = _array(_scaled_sums(x, kernel, constant, (1, 2) if pairs else stride, padding, precise))
     if pairs:
-        sums_of = sums_of.reshape(len(x), *x.shape[2:], len(weight))
-    number, tall, wide, channels = sums_of.shape
+        total = total.reshape(len(x), *x.shape[2:], len(weight))
+    number, tall, wide, channels = total.shape
+    shape = (number, 2 * tall, 2 * wide, channels // 4) if shuffle else total.shape
+    out = np.empty(shape, total.dtype) if shuffle else total
+    added, joined = (out if x is None else np.broadcast_to(_array(x), shape) for x in (plus, beside))
+    then = plus is not None, leak, beside is not None
     if shuffle:
-        tall, wide, channels = 2 * tall, 2 * wide, channels // 4
-        out = np.empty((number, tall, wide, channels), sums_of.dtype)
+        _finish_shuffled(total, np.ascontiguousarray(added), np.ascontiguousarray(joined), *then, out)
     else:
-        out = sums_of
-    added, joined = (out if x is None else np.broadcast_to(_last(x), out.shape) for x in (plus, beside))
-    what = plus is not None, leak, beside is not None
-    if shuffle:
-        _finish_shuffled(sums_of, np.ascontiguousarray(added), np.ascontiguousarray(joined), *what, out)
-    else:
-        _finish(out.reshape(-1), added.reshape(-1), joined.reshape(-1), *what)
+        _finish(out.reshape(-1), added.reshape(-1), joined.reshape(-1), *then)
     return torch.from_numpy(out).permute(0, 3, 1, 2)
 
 
-def _last(x: Tensor) -> Floats:
-    """Channels last, (N, h, w, C), in that order in memory: what convolutions leave is not copied."""
+def _array(x: Tensor) -> Floats:
+    """(N, C, h, w) as an array (N, h, w, C), in that order in memory: what convolutions leave is not copied."""
     found: Floats = np.ascontiguousarray(x.permute(0, 2, 3, 1).numpy())
     return found
 
@@ -226,31 +224,15 @@ def _scaled_sums(x: Tensor, kernel: Tensor, constant: Tensor, stride: Stride, pa
     return coarse + torch.floor(rest * (1 / PARTS)) * (1 / FINE)
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """A layer as convolutions on a CPU take it, of a weight that is there as long as `weight` is; of what else, which
-    `bias` keeps the identity of; and what it is."""
-
-    weight: ref[Tensor]
-    of: tuple[object, ...]
-    bias: Tensor
-    kernel: Tensor
-    constant: Tensor
-
-
-_made: dict[int, _Prepared] = {}  # by the identity of their weights
+_kernels: Kept[tuple[Tensor, Tensor]] = Kept()
 
 
 def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool, pairs: bool) -> tuple[Tensor, Tensor]:
-    """`_terms` as convolutions on a CPU take them, made once while a weight stays as it is.
+    """`_terms` as convolutions on a CPU take them.
 
     shuffle: with the channels of one sample side by side. pairs: those of a sample and of its right neighbour, from a
     kernel one column wider, for every other sample: a few channels would leave most of a vector empty.
     """
-    of = weight._version, id(bias), bias._version, shuffle, precise, pairs
-    found = _made.get(id(weight))
-    if found is not None and found.weight() is weight and found.of == of:
-        return found.kernel, found.constant
     kernel, constant = weight, bias
     if shuffle:
         kernel = kernel.view(-1, 4, *kernel.shape[1:]).transpose(0, 1).flatten(0, 1)
@@ -259,12 +241,7 @@ def _prepared(weight: Tensor, bias: Tensor, shuffle: bool, precise: bool, pairs:
         kernel = torch.cat((functional.pad(kernel, (0, 1)), functional.pad(kernel, (1, 0))))
         constant = torch.cat((constant, constant))
     kernel, constant = _terms(kernel, constant, precise)
-    kernel = kernel.contiguous(memory_format=torch.channels_last)
-    if not weight.requires_grad:  # an optimizer changes those without a trace
-        key = id(weight)
-        gone = ref(weight, lambda _: _made.pop(key, None))
-        _made[key] = _Prepared(gone, of, bias, kernel, constant)
-    return kernel, constant
+    return kernel.contiguous(memory_format=torch.channels_last), constant
 
 
 def split(weight: Tensor) -> tuple[Tensor, Tensor]:

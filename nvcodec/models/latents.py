@@ -211,7 +211,7 @@ class LatentNetwork:
         if total is None:
             total = trunk.new_zeros(trunk.shape[0], sum(groups), *trunk.shape[2:])
         nothing_known = straight is None
-        add = _put if a.exact and trunk.device.type == "cpu" else _added
+        in_place = a.exact and trunk.device.type == "cpu"
         for suffix, first, _ in zip(SUFFIXES, accumulate(groups, initial=0), groups, strict=False):
             for head, cells in zip(("first", "second"), passes, strict=True):
                 near = a.leak(base) if nothing_known else layer(f"near{level}{suffix}", total, plus=base, leak=True)
@@ -219,7 +219,12 @@ class LatentNetwork:
                 law = layer(f"{head}{level}{suffix}", layer(f"mid{level}{suffix}", near, leak=True))
                 location, scale = law.chunk(2, 1)
                 values = code(f"latent{level}{suffix}", 1, cells, location, scale, step)
-                total = add(total, values, first, step)
+                if in_place:
+                    total = _put(total, values, first, step)
+                    continue
+                total = total + _spread(values, first, step, sum(groups))
+                if straight is not None:
+                    total = total.clamp(-LATENT_BOUND, LATENT_BOUND)
         return total
 
     def _taken_in(
@@ -253,22 +258,17 @@ class LatentNetwork:
         return bias if plus is None else plus + bias
 
 
-def _added(total: Tensor, values: Tensor, first: int, step: Tensor) -> Tensor:
-    """What is known of a level, (N, C, h, w), and the values of a pass times their step, from channel `first` on."""
+def _spread(values: Tensor, first: int, step: Tensor, channels: int) -> Tensor:
+    """Values (N, c, h, w) times their step, from channel `first` on of `channels`, the others 0."""
     found = (values * step).clamp(-LATENT_BOUND, LATENT_BOUND)
-    after = total.shape[1] - first - found.shape[1]
-    if first or after:
-        found = functional.pad(found, (0, 0, 0, 0, first, after))
-    return (total + found).clamp(-LATENT_BOUND, LATENT_BOUND)
+    after = channels - first - found.shape[1]
+    return functional.pad(found, (0, 0, 0, 0, first, after)) if first or after else found
 
 
 def _put(total: Tensor, values: Tensor, first: int, step: Tensor) -> Tensor:
-    """The same on the CPU, without gradients: into what is known, which lies in memory as convolutions like it."""
-    known = (
-        total
-        if total.is_contiguous(memory_format=torch.channels_last)
-        else total.contiguous(memory_format=torch.channels_last)
-    )
+    """What is known of a level, (N, C, h, w), and values (N, c, h, w) times their step, from channel `first` on; on the
+    CPU, without gradients, into `total` where that lies in memory as convolutions like it."""
+    known = total.contiguous(memory_format=torch.channels_last)
     for to, found in zip(known.permute(0, 2, 3, 1).numpy(), values.numpy(), strict=True):
         _put_cells(to, found, first, float(step))
     return known

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from nvcodec import limits
 from nvcodec.errors import LimitError
@@ -29,6 +28,7 @@ from nvcodec.models.base import FIELDS, LATENT, Coder, TensorSpec, Weights, regi
 from nvcodec.models.fields import field_law
 from nvcodec.models.hints import HINTS, hints
 from nvcodec.models.integer import EXACT, UNIT, Arithmetic, check_sums, sums
+from nvcodec.models.kept import Kept
 from nvcodec.models.latents import LATENT_BOUND, LatentNetwork, Layer, Tuning
 from nvcodec.models.motion import CELL, Reference
 
@@ -275,20 +275,17 @@ class Mc:
         return base * (FLOW_UNIT // 8) + offset, scale
 
 
+_flow_arrays: Kept[list[NDArray[np.float32]]] = Kept()
+
+
 def _arrays_of_flow(weights: Weights) -> list[NDArray[np.float32]]:
-    """The layers of the flow network as `fields.field_law` takes them; made once while they stay as they are."""
+    """The layers of the flow network as `fields.field_law` takes them."""
     tensors = [weights[f"{FLOW}.{name}.{part}"] for name in ("near", "mid", "out") for part in ("weight", "bias")]
-    of = [(id(tensor), tensor._version) for tensor in tensors]
-    found: tuple[list[tuple[int, int]], list[Tensor], list[NDArray[np.float32]]] | None
-    found = _flows.get(tensors[0])  # type: ignore[no-untyped-call]
-    if found is None or found[0] != of:
-        arrays = [(t.flatten(1).T if t.dim() > 1 else t).contiguous().numpy() for t in tensors]
-        found = of, tensors[1:], arrays  # which keep their ids
-        _flows[tensors[0]] = found
-    return found[2]
 
+    def make() -> list[NDArray[np.float32]]:
+        return [(t.flatten(1).T if t.dim() > 1 else t).contiguous().numpy() for t in tensors]
 
-_flows: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by the first weight: of what, and what came of that
+    return _flow_arrays.of(tensors, None, make)
 
 
 @lru_cache(maxsize=8)

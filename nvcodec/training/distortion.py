@@ -11,12 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nvcodec.media.color import rgb_differences
+from nvcodec.media.color import Rows, rgb_differences
 from nvcodec.video import VideoInfo
 
 PART = 0.65  # of luma
-
-Rows = tuple[tuple[float, float, float], ...]
 
 
 def plain_rows(info: VideoInfo) -> Rows:

@@ -43,6 +43,9 @@ TONED = 0.5  # of single frames whose tones are changed: contrast, saturation an
 CONTRAST, SATURATION, HUE = 0.2, 0.35, 0.3  # deviations of two logarithms, and of an angle
 FLIP, TURN = 0.5, 0.2  # how often excerpts are mirrored sideways; upside down, and transposed
 GRAY = 128
+NOTED = (
+    "plain_rows"  # what is noted beside a clip's frames and size; of other notes the key of a cached clip is another
+)
 
 Planes8 = tuple[NDArray[np.uint8], ...]
 
@@ -68,7 +71,7 @@ def load_clip(path: Path, cache: Path, longest: int, most: int) -> Clip:
     longest: the longer side of larger ones, to which they are scaled down. most: frames, from the first on.
     """
     about = path.stat()
-    words = f"{path.resolve()}\n{about.st_size}\n{about.st_mtime_ns}\n{longest}\n{most}\nplain_rows"
+    words = f"{path.resolve()}\n{about.st_size}\n{about.st_mtime_ns}\n{longest}\n{most}\n{NOTED}"
     key = hashlib.blake2b(words.encode(), digest_size=16).hexdigest()
     data, note = cache / f"{key}.yuv", cache / f"{key}.json"
     if not note.is_file():
@@ -76,7 +79,7 @@ def load_clip(path: Path, cache: Path, longest: int, most: int) -> Clip:
         _convert(path, data, note, longest, most)
     found = json.loads(note.read_text(encoding="utf-8"))
     frames = np.memmap(data, _layout(found["height"], found["width"]), mode="r")
-    return Clip(path.name, frames, np.array(weighted(found["plain_rows"]), np.float32))
+    return Clip(path.name, frames, np.array(weighted(found[NOTED]), np.float32))
 
 
 def _layout(height: int, width: int) -> np.dtype[Any]:
@@ -103,7 +106,7 @@ def _convert(path: Path, data: Path, note: Path, longest: int, most: int) -> Non
     finally:
         pending.discard()
     seen = _plain(info) if info.is_rgb else replace(info, bit_depth=8)
-    whole = {"height": height, "width": width, "plain_rows": plain_rows(seen)}
+    whole = {"height": height, "width": width, NOTED: plain_rows(seen)}
     note.write_text(json.dumps(whole), encoding="utf-8")
 
 
