@@ -60,15 +60,21 @@ def encode(
 
 
 def decode(
-    file: File, *, device: str = "auto", start: int = 0, stop: int | None = None, recover: bool = False
+    file: File,
+    *,
+    device: str = "auto",
+    start: int = 0,
+    stop: int | None = None,
+    recover: bool = False,
+    processes: bool = False,
 ) -> Iterator[Frame]:
     """Frames start .. stop - 1 of an .nvc file (to its end for None), in constant memory.
 
     file: a path, or a binary file object at the start of the file, which may be a pipe and is left open. What is wrong
     with the header is raised by the call, other errors by the iteration, after all whole groups before them. Use `open`
-    where size, time base or colour are needed, or which damage `recover` passed over.
+    where size, time base or colour are needed, or which damage `recover` passed over. processes: as `Video`.
     """
-    video = Video(file, device=device, recover=recover)
+    video = Video(file, device=device, recover=recover, processes=processes)
 
     def frames() -> Iterator[Frame]:
         with video:
@@ -94,16 +100,20 @@ class Video:
 
     file: a path, or a binary file object at the start of the file. device: auto, cpu or cuda. recover: leave out what
     is damaged instead of raising; `damage` then tells what was lost. Use it as a context manager, or call `close`.
+
+    processes: decode on the CPU in processes forked from this one, as many as torch has threads, where frames are small
+    or threads few: up to half as fast again as threads, which wait for each other. On Linux, for programs without
+    threads of their own, as `nvc decode` is; elsewhere there are threads all the same.
     """
 
-    def __init__(self, file: File, *, device: str = "auto", recover: bool = False) -> None:
+    def __init__(self, file: File, *, device: str = "auto", recover: bool = False, processes: bool = False) -> None:
         from nvcodec.decode.decoder import Decoder
 
         self._owned = _open(file) if isinstance(file, str | os.PathLike) else None
         opened = file if self._owned is None else self._owned
         assert not isinstance(opened, str | os.PathLike)
         try:
-            self._decoder = Decoder(opened, device=device, recover=recover)
+            self._decoder = Decoder(opened, device=device, recover=recover, processes=processes)
         except BaseException:
             self.close()
             raise

@@ -14,7 +14,8 @@ from nvcodec.bitstream.group_records import GroupRecord, Section
 from nvcodec.bitstream.records import ModelRecord, VideoRecord
 from nvcodec.bitstream.registry import Exactness, Inheritance, Origin, SectionKind
 from nvcodec.decode.decoder import video_info
-from nvcodec.decode.frames import Motions, References, code_prediction, named_weights
+from nvcodec.decode.frames import named_weights
+from nvcodec.decode.parts import Motions, References, code_prediction
 from nvcodec.decode.pictures import to_picture, to_planes
 from nvcodec.decode.render import pixel_hash, plane_means
 from nvcodec.decode.state import apply_network, encode_network, initial_state

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import multiprocessing
 import random
 import struct
 import threading
@@ -58,13 +59,17 @@ def whole(prior):
     return build(prior)
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request):
-    """Of torch: groups begin before they are asked for where there is more than one."""
+@pytest.fixture(params=[(1, False), (3, False), (3, True)], ids=["one thread", "threads", "processes"])
+def threads(request, monkeypatch):
+    """Of torch: groups begin before they are asked for where there is more than one. And whether decoders may have
+    processes."""
+    number, processes = request.param
+    monkeypatch.setitem(Decoder.__init__.__kwdefaults__, "processes", processes)
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    assert torch.get_num_threads() == request.param, "as it was"
+    torch.set_num_threads(number)
+    yield number
+    assert torch.get_num_threads() == number, "as it was"
+    assert not multiprocessing.active_children()
     torch.set_num_threads(before)
 
 
@@ -144,7 +149,7 @@ def test_groups_begin_before_they_are_asked_for(whole, threads, monkeypatch):
     assert max(most) == (1 if threads == 1 else 1 + AHEAD)
 
 
-def test_an_abandoned_decoder_leaves_no_threads(whole, threads):
+def test_an_abandoned_decoder_leaves_no_threads_and_no_processes(whole, threads):
     before = set(threading.enumerate())
     groups = Decoder(io.BytesIO(whole.data), device="cpu").groups()
     next(groups)

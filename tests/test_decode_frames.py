@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mc_samples import CPU, QUALITY, code_group, come_through, headers_of, integers, model_of, weights_of
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection
-from nvcodec.decode.frames import Motions, References, decode_frames
+from nvcodec.decode.frames import decode_frames
+from nvcodec.decode.parts import Motions, References
 from nvcodec.decode.pictures import check_format, to_picture, to_planes
 from nvcodec.errors import FormatError, MalformedError
 from nvcodec.models.hierarchy import CARRIED, Place, coding_order

@@ -83,6 +83,18 @@ def train(
         sys.exit(130)
 
 
+def pooled(make: Callable[[int], Any], count: int) -> Callable[[int], Any]:
+    """The same, of numbers modulo `count`; what was made is kept."""
+    kept: dict[int, Any] = {}
+
+    def found(number: int) -> Any:
+        if number % count not in kept:
+            kept[number % count] = make(number % count)
+        return kept[number % count]
+
+    return found
+
+
 def agreed(progress: float) -> float:
     """That of the process which is furthest."""
     if processes() == 1:
@@ -119,10 +131,22 @@ def line(trainer: PriorTrainer, progress: float) -> str:
 @click.option("--crop", default=128, show_default=True, help="Luma samples of a side of an excerpt.")
 @click.option("--batch", default=4, show_default=True, type=click.IntRange(1), help="Excerpts of a step.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES))
+@click.option(
+    "--pool",
+    type=click.IntRange(1),
+    help="So many batches of each process are made, kept in memory, and used again in turn.  [default: new ones]",
+)
 @click.option("--threads", type=click.IntRange(1), help="Of the CPU.  [default: all]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--rate", default=1e-3, show_default=True, help="Learning rate of Adam.")
 @click.option("--muon-rate", default=6e-4, show_default=True, help="That of Muon.")
+@click.option(
+    "--falling",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="The last part of the training, in which rates fall; with 0 they stay, for a run to go on from.",
+)
 @click.option("--bfloat16", is_flag=True, help="Train in bfloat16, on processors that are faster with it.")
 @click.option("--laws", is_flag=True, help="Only the layers of laws, on exact symbols: the last part of a training.")
 @click.option(
@@ -137,9 +161,9 @@ def line(trainer: PriorTrainer, progress: float) -> str:
 @click.option("--export", "exported", is_flag=True, help="Write the result into the package.")
 def main(
     clips: tuple[Path, ...], checkpoint: Path, origins: tuple[Path, ...], from_package: bool, minutes: float | None,
-    steps: int | None, crop: int, batch: int, device: str, threads: int | None, seed: int, rate: float,
-    muon_rate: float, bfloat16: bool, laws: bool, only: str | None, every: int, longest: int, frames: int, cache: Path,
-    exported: bool,
+    steps: int | None, crop: int, batch: int, pool: int | None, device: str, threads: int | None, seed: int,
+    rate: float, muon_rate: float, falling: float, bfloat16: bool, laws: bool, only: str | None, every: int,
+    longest: int, frames: int, cache: Path, exported: bool,
 ) -> None:  # fmt: skip
     try:
         if clips:
@@ -155,12 +179,13 @@ def main(
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
             prior = first_prior([checkpoint] if again else origins, from_package, seed)
-            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, only, bfloat16)
+            trainer = PriorTrainer(prior, choose_device(device), rate, muon_rate, seed, laws, only, bfloat16, falling)
             if again:
                 trainer.resume(checkpoint)
+            make: Callable[[int], Any] = excerpts.stills if only == "intra" else excerpts.batch
             train(
                 trainer,
-                excerpts.stills if only == "intra" else excerpts.batch,
+                pooled(make, pool * processes()) if pool else make,
                 checkpoint,
                 (steps or 2**62, 60 * minutes if minutes else math.inf),
                 every,

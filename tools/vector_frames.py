@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection
-from nvcodec.decode.frames import Motions, code_prediction
+from nvcodec.decode.parts import Motions, code_prediction
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.encode.symbols import Writer, stream
 from nvcodec.models.base import FIELDS, FrameModel, Weights

@@ -57,7 +57,7 @@ def command(
         raise UsageError("where should the frames go? Name an output, or check the file only with --verify")
     console = Console(quiet)
     source: str | BinaryIO = sys.stdin.buffer if file == "-" else file
-    with Video(source, device=device, recover=recover) as video, ExitStack() as stack:
+    with Video(source, device=device, recover=recover, processes=True) as video, ExitStack() as stack:
         sink = None if output is None else _open_sink(output, video, force)
         if sink is not None:
             stack.enter_context(sink)

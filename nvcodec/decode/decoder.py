@@ -95,15 +95,16 @@ class Decoder:
     """Decodes `file`, a binary file object at the start of an .nvc file; pipes can be read from front to end.
 
     device: auto, cpu or cuda. recover: leave out what is damaged instead of raising; `damage` then tells what was lost.
-    Errors are those of `nvcodec.errors`: a FormatError for bytes that break the specification, after all whole groups
-    before the fault were given.
+    processes: decode coded frames in forked processes where that is faster (`decode.children`). Errors are those of
+    `nvcodec.errors`: a FormatError for bytes that break the specification, after all whole groups before the fault were
+    given.
     """
 
-    def __init__(self, file: BinaryIO, *, device: str = "auto", recover: bool = False) -> None:
+    def __init__(self, file: BinaryIO, *, device: str = "auto", recover: bool = False, processes: bool = False) -> None:
         self.reader = Reader(file, recover=recover)
         self.info = video_info(self.reader.video)
         self.device = choose_device(device)
-        self._recover = recover
+        self._recover, self._processes = recover, processes
         self._seekable = file.seekable()
         self._backbones: dict[int, Backbone] = {}
         self._frame_models: dict[int, FrameModel] = {}
@@ -151,7 +152,7 @@ class Decoder:
         begun: deque[tuple[GroupRecord, _Rendered]] = deque()
         end: Exception | None = None  # of the file, or what is wrong there
         with (
-            FrameRenderer(self.info, self.device) as renderer,
+            FrameRenderer(self.info, self.device, self._processes) as renderer,
             Ahead(self._integers(start, stop), "entropy decoding") as source,
         ):
             while begun or end is None:

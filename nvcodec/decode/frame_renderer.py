@@ -28,9 +28,10 @@ class FrameRenderer:
     ahead: how many groups may be begun before the planes of one are asked for.
     """
 
-    def __init__(self, info: VideoInfo, device: torch.device) -> None:
+    def __init__(self, info: VideoInfo, device: torch.device, processes: bool = False) -> None:
+        """processes: as `Workers`."""
         self._info, self._device = info, device
-        self._workers = Workers(info, device)
+        self._workers = Workers(info, device, processes)
         self.ahead = AHEAD if self._workers.side_by_side else 0
         self._before: GroupInWork | None = None
         self._weights: tuple[State, dict[str, torch.Tensor]] | None = None  # of the last group

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nvcodec.bitstream.frames import CodedFrame, FramesSection, quality_of_depth
-from nvcodec.decode.frames import Motions, References, code_prediction
+from nvcodec.decode.parts import Motions, References, code_prediction
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.encode.qualities import indices_of
 from nvcodec.encode.symbols import Writer, stream

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 
 from nvcodec.bitstream.frames import quality_of_depth
-from nvcodec.decode.frames import References
+from nvcodec.decode.parts import References
 from nvcodec.decode.pictures import Planes, to_picture, to_planes
 from nvcodec.encode.frame_fit import CodedFrames
 from nvcodec.models.base import Weights

@@ -97,7 +97,7 @@ the log2 of the Laplace scale of the same in activation units.
 
 
 class FrameModel(Protocol):
-    """A network for frames that are coded one by one, of one size, exact on every device. Stateless.
+    """A network for frames that are coded one by one, of one size, exact on every device. Stateless; can be pickled.
 
     A picture is (1, 6, h, w) at half size and a prediction (1, 12, h, w), as in `models.motion` and `models.mc`.
     """

@@ -117,6 +117,10 @@ class Mc:
             shapes.append((f"{name}.bias", (layer.outputs,)))
         self.tensors = tuple(TensorSpec(name, LATENT, shape, 0, 1.0) for name, shape in shapes)
 
+    def __reduce__(self) -> tuple[type[Mc], tuple[McConfig, int, int]]:
+        """For pickles: it is made anew."""
+        return Mc, (self.config, *self._size)
+
     def check(self, weights: Weights) -> None:
         """MalformedError unless every sum of every layer is exact, and every step is in 1..LATENT_BOUND."""
         for name, layer in self.layers.items():

@@ -38,8 +38,9 @@ DISTANCES = (1, 2, 4, 8)  # of the frames of an excerpt
 BETWEEN = (0.5, 6.0)  # qualities of the frames between, in octaves from quality 0 on
 PICTURES = 0.7  # of single frames that are of pictures, where there are any
 SIDES = (220.0, 960.0)  # of the longer side of what single frames are cut from, scaled down; evenly by logarithm
+MOVING_SIDES = (240.0, 1280.0)  # the same of what excerpts of three frames are cut from
 SHARP = 0.5  # of what is scaled down: by cubic curves, which leave more detail than means do
-TONED = 0.5  # of single frames whose tones are changed: contrast, saturation and hue
+TONED = 0.5  # of excerpts whose tones are changed: contrast, saturation and hue
 CONTRAST, SATURATION, HUE = 0.2, 0.35, 0.3  # deviations of two logarithms, and of an angle
 FLIP, TURN = 0.5, 0.2  # how often excerpts are mirrored sideways; upside down, and transposed
 GRAY = 128
@@ -142,16 +143,20 @@ def _sharply_shrunk(plane: NDArray[np.uint8], height: int, width: int) -> NDArra
     return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _toned(rng: np.random.Generator, planes: Planes8) -> Planes8:
-    """With another contrast, saturation and hue."""
+def _toned(rng: np.random.Generator, frames: Sequence[Planes8]) -> list[Planes8]:
+    """With another contrast, saturation and hue, all frames alike."""
     contrast, saturation = (math.exp(rng.normal(0, deviation)) for deviation in (CONTRAST, SATURATION))
-    luma, *chroma = (plane.astype(np.float32) for plane in planes)
-    middle = luma.mean()
+    middle = frames[0][0].mean(dtype=np.float32)
     angle = rng.normal(0, HUE)
-    u, v = (contrast * saturation * (plane - GRAY) for plane in chroma)
-    turned = math.cos(angle) * u - math.sin(angle) * v, math.sin(angle) * u + math.cos(angle) * v
-    found = middle + contrast * (luma - middle), *(plane + GRAY for plane in turned)
-    return tuple(np.rint(plane).clip(0, 255).astype(np.uint8) for plane in found)
+
+    def toned(planes: Planes8) -> Planes8:
+        luma, *chroma = (plane.astype(np.float32) for plane in planes)
+        u, v = (contrast * saturation * (plane - GRAY) for plane in chroma)
+        turned = math.cos(angle) * u - math.sin(angle) * v, math.sin(angle) * u + math.cos(angle) * v
+        found = middle + contrast * (luma - middle), *(plane + GRAY for plane in turned)
+        return tuple(np.rint(plane).clip(0, 255).astype(np.uint8) for plane in found)
+
+    return [toned(planes) for planes in frames]
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,17 +246,23 @@ class Excerpts:
     def _single(self, rng: np.random.Generator) -> tuple[Planes8, NDArray[np.float32]]:
         pictures = bool(self._pictures) and rng.random() < PICTURES
         clip = _one(rng, self._pictures if pictures else self._clips)
-        side = math.exp(rng.uniform(math.log(SIDES[0]), math.log(SIDES[1])))
-        scale = max(1.0, min(max(clip.size) / side, min(clip.size) / self._size))
-        (planes,) = self._cut(rng, clip, [int(rng.integers(len(clip.frames)))], scale)
-        return _toned(rng, planes) if rng.random() < TONED else planes, clip.rows
+        return self._seen(rng, clip, [int(rng.integers(len(clip.frames)))], SIDES)[0], clip.rows
 
     def _triple(self, rng: np.random.Generator) -> tuple[list[Planes8], NDArray[np.float32]]:
         clip = _one(rng, self._clips)
         distance = int(rng.choice([d for d in DISTANCES if 2 * d < len(clip.frames)]))
         middle = int(rng.integers(distance, len(clip.frames) - distance))
         step = distance if rng.random() < 0.5 else -distance  # forwards or backwards
-        return self._cut(rng, clip, [middle - step, middle, middle + step]), clip.rows
+        return self._seen(rng, clip, [middle - step, middle, middle + step], MOVING_SIDES), clip.rows
+
+    def _seen(
+        self, rng: np.random.Generator, clip: Clip, places: Sequence[int], sides: tuple[float, float]
+    ) -> list[Planes8]:
+        """Some frames as videos look: scaled down to a longer side between two, and perhaps in other tones."""
+        side = math.exp(rng.uniform(math.log(sides[0]), math.log(sides[1])))
+        scale = max(1.0, min(max(clip.size) / side, min(clip.size) / self._size))
+        frames = self._cut(rng, clip, places, scale)
+        return _toned(rng, frames) if rng.random() < TONED else frames
 
     def _cut(self, rng: np.random.Generator, clip: Clip, places: Sequence[int], scale: float = 1) -> list[Planes8]:
         """The same place of some frames, perhaps mirrored; what is `scale` times as large, scaled down."""

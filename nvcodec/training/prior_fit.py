@@ -140,6 +140,7 @@ class PriorTrainer:
     laws: only the layers that nothing but laws of latents comes from, on the symbols of a file: the last part of a
     training, after which frames are the same and cost less. only: "intra", the networks of intra frames, on Stills;
     "inter", those of others; None, both. Never the flow network, which training.flow_fit trains. brief: in bfloat16.
+    falling: the last part of a training, in which rates fall; 0 for none.
 
     Where processes of torch.distributed train together, each has batches of its own, and all move by the mean of their
     gradients.
@@ -155,13 +156,14 @@ class PriorTrainer:
         laws: bool = False,
         only: str | None = None,
         brief: bool = False,
+        falling: float = 1.0,
     ) -> None:
         self.prior, self.device = prior.to(device), device
         self.meter = Meter()
         self.done, self.seconds = 0, 0.0  # steps, and what they took
         self._seed, self._generator = seed, torch.Generator(device)
         self._laws, self._only = laws, only
-        self._brief = brief
+        self._brief, self._falling = brief, falling
         chosen = [LAWS] * laws + ([NETWORKS[only]] if only else [])
         named = [
             (name, p)
@@ -189,8 +191,7 @@ class PriorTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         _share([p.grad for p in self._parameters if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self._parameters, MOST_GRADIENT)
-        decay = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) * (1 - LEAST_RATE) + LEAST_RATE
-        self._optimizer.step(decay * min(1.0, (self.done + 1) / WARM))
+        self._optimizer.step(decay(progress, self._falling) * min(1.0, (self.done + 1) / WARM))
         self.done += 1
         if self.done % PROJECT_EVERY == 0:
             self.prior.project()
@@ -306,6 +307,12 @@ class PriorTrainer:
                     value.copy_(torch.from_numpy(arrays[f"{name}.{i}"]))
             self.done, self.seconds = int(arrays["progress"][0]), float(arrays["progress"][1])
         self._optimizer.steps = self.done
+
+
+def decay(progress: float, falling: float) -> float:
+    """Of learning rates: 1 until the last part of a training, `falling`, in which they fall to LEAST_RATE."""
+    through = min(1.0, 1 - (1 - progress) / falling) if falling else 0.0
+    return LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * max(0.0, through)))
 
 
 def processes() -> int:

@@ -63,10 +63,10 @@ def decode(stream: str, target: str, device: str, threads: int) -> dict[str, Any
     GPU has its kernels then. VerifyError where pixels are not those that the encoder saw."""
     torch.set_num_threads(threads)
     with open(stream, "rb") as file:
-        next(Decoder(file, device=device).groups())
+        next(Decoder(file, device=device, processes=True).groups())
     clock, checks, frames = Stopwatch(), {check.value: 0 for check in Check}, 0
     with open(stream, "rb") as file:
-        decoder = Decoder(file, device=device)
+        decoder = Decoder(file, device=device, processes=True)
         with open_sink(target, decoder.info, force=True) as sink:
             for group in decoder.groups():
                 checks[group.check.value] += 1
