@@ -30,18 +30,20 @@ from nvcodec.models.motion import Reference, followed, midway
 from nvcodec.training import analysis, prior_fit
 from nvcodec.training.displacement import search
 from nvcodec.training.distortion import distortion, distortion_rows
-from nvcodec.training.excerpts import BETWEEN, SIDES, Batch, Clip, Excerpts, batches, load_clip
+from nvcodec.training.excerpts import BETWEEN, MOVING_SIDES, SIDES, Batch, Clip, Excerpts, batches, load_clip
 from nvcodec.training.frames import lambda_of
 from nvcodec.training.knots import KNOTS, between
 from nvcodec.training.prior import Prior, export, restore, widened
 from nvcodec.training.prior_fit import (
     KINDS,
     LAWS,
+    LEAST_RATE,
     MOST_OCTAVES,
     OCTAVES,
     PROJECT_EVERY,
     SLOWER,
     PriorTrainer,
+    decay,
     load_prior,
 )
 from nvcodec.video import Chroma, ColorInfo, Frame, Range, VideoInfo
@@ -117,7 +119,7 @@ def test_large_single_frames_are_scaled_down_to_sizes_at_random(monkeypatch):
     found = slopes(Excerpts([sloping(480, 640)], 64, 200, 0).stills(0).single)
     smallest, largest = SIDES
     assert 0.8 < float(found.min()) and float(found.max()) < 1.1 * 640 / smallest
-    as_it_is = math.log(largest / 640) / math.log(largest / smallest)
+    as_it_is = math.log(1.1 * largest / 640) / math.log(largest / smallest)
     assert abs(float((found < 1.1).float().mean()) - as_it_is) < 0.1
     middle = math.log(640 / math.sqrt(640 * smallest)) / math.log(largest / smallest)  # of the others, half
     assert abs(float((found > math.sqrt(640 / smallest)).float().mean()) - middle) < 0.1
@@ -151,7 +153,18 @@ def test_tones_of_single_frames_change(monkeypatch):
     assert 0.15 < float(contrast.log().std()) < 0.25
     turned = torch.atan2(toned[:, 5] - 128, toned[:, 4] - 128)[:, 0, 0] - math.atan2(-40, 30)
     assert 0.2 < float(turned.std()) < 0.4
-    assert len(Excerpts([clip], 64, 4, 0).batch(0).before.unique()) == 4, "those that others refer to do not"
+    batch = Excerpts([clip], 64, 4, 0).batch(0)
+    assert len(batch.before.unique()) > 4
+    assert torch.equal(batch.before, batch.between) and torch.equal(batch.between, batch.after), "three frames alike"
+
+
+def test_three_frames_are_scaled_down_alike(monkeypatch):
+    monkeypatch.setattr("nvcodec.training.excerpts.TONED", 0.0)
+    clip = sloping(480, 960)
+    batches = [Excerpts([clip], 64, 1, 0).batch(number) for number in range(40)]
+    found = torch.cat([slopes(batch.before) for batch in batches])
+    assert 0.8 < float(found.min()) < 1.1 and 2.5 < float(found.max()) < 1.1 * 960 / MOVING_SIDES[0]
+    assert all(torch.equal(batch.before, batch.after) for batch in batches)
 
 
 def test_a_clip_is_its_frames(clips):
@@ -759,6 +772,36 @@ def test_the_tool_trains_intra_frames_alone(quick, tmp_path):
     assert not torch.equal(began.values["intra_direct3_weight"], found.values["intra_direct3_weight"])
     again = run(*quick, "--steps", 3)
     assert again.exit_code == 1 and "other --laws or --only" in again.output
+
+
+def test_the_tool_uses_batches_again(quick, monkeypatch):
+    made = []
+    stills = Excerpts.stills
+    monkeypatch.setattr(Excerpts, "stills", lambda self, number: made.append(number) or stills(self, number))
+    done = run(*quick, "--steps", 5, "--only", "intra", "--pool", 2)
+    assert done.exit_code == 0, done.output
+    assert sorted(made) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "falling, rates",
+    [(1.0, [1.0, 0.85, 0.5, 0.15, 0.0]), (0.5, [1.0, 1.0, 1.0, 0.5, 0.0]), (0.0, [1.0] * 5)],
+)
+def test_rates_fall_in_the_last_part(falling, rates):
+    assert [decay(part / 4, falling) for part in range(5)] == pytest.approx(rates, abs=LEAST_RATE + 0.005)
+    assert decay(1.5, falling) == decay(1.0, falling)
+
+
+def test_the_tool_keeps_rates(quick, tmp_path):
+    """A run of which all is a fall moves weights less than one that keeps its rates."""
+    moved = {}
+    for falling in (0, 1):
+        path = tmp_path / f"{falling}.npz"
+        done = run(*quick[:2], path, *quick[3:], "--steps", 12, "--only", "intra", "--falling", falling)
+        assert done.exit_code == 0, done.output
+        began, found = Prior(SMALL, 0).parameters(), load_prior(path).parameters()
+        moved[falling] = sum(float((p - q).detach().square().sum()) for p, q in zip(began, found, strict=True))
+    assert moved[1] < 0.8 * moved[0]
 
 
 def test_the_tool_goes_on_from_narrower_networks(quick, tmp_path):
