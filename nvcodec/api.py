@@ -101,9 +101,9 @@ class Video:
     file: a path, or a binary file object at the start of the file. device: auto, cpu or cuda. recover: leave out what
     is damaged instead of raising; `damage` then tells what was lost. Use it as a context manager, or call `close`.
 
-    processes: decode on the CPU in processes forked from this one, as many as torch has threads, where frames are small
-    or threads few: up to half as fast again as threads, which wait for each other. On Linux, for programs without
-    threads of their own, as `nvc decode` is; elsewhere there are threads all the same.
+    processes: decode small frames on the CPU in processes forked from this one, as many as torch has threads, up to
+    eight: threads wait for each other there. On Linux, for programs without threads of their own, as `nvc decode` is;
+    elsewhere there are threads all the same.
     """
 
     def __init__(self, file: File, *, device: str = "auto", recover: bool = False, processes: bool = False) -> None:

@@ -86,14 +86,10 @@ def test_there_are_no_more_than_threads_and_not_too_many(whole, made, monkeypatc
     assert not made
 
 
-def test_large_frames_with_many_threads_have_threads(monkeypatch):
+def test_large_frames_have_threads(whole, made, monkeypatch):
     monkeypatch.setattr(workers, "SMALL", 1)
-    torch.set_num_threads(2 * workers.FEW)
-    with Workers(INFO, CPU, processes=True) as several:
-        assert not several._processes
-    torch.set_num_threads(workers.FEW)
-    with Workers(INFO, CPU, processes=True) as several:
-        assert several._processes
+    assert all(group.check is Check.EXACT for group in groups(whole))
+    assert not made
 
 
 def test_where_no_process_can_be_had_there_are_threads(whole, monkeypatch):

@@ -411,8 +411,8 @@ def test_training_lowers_the_cost(some):
                 value.mul_(0.2)
     before = costs(prior, some[5])
     trainer = PriorTrainer(prior, CPU, 2e-2, 2e-2)
-    for number in range(20):
-        trainer.step(some[number % 5], number / 20)
+    for number in range(40):
+        trainer.step(some[number % 5], number / 40)
     assert np.all(costs(prior, some[5]) < before - (0.1, 0.2, 0.2))
     seen = trainer.meter.take()
     assert {"intra mse", "one bpp", "two cost"} <= seen.keys() and not trainer.meter.take()

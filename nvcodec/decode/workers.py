@@ -23,7 +23,7 @@ PROCESSES = 8  # at most: so many parts are at hand
 class Workers:
     """As many as torch has threads in the one that makes them; none off the CPU, where work is done when it comes.
 
-    processes: whether those with one thread of torch may be processes, forked when there is work (`decode.children`).
+    processes: whether those for small frames may be processes, forked when there is work (`decode.children`).
 
     To be used as a context, which ends when those that have begun are done or have noticed that they are `stopped`.
     """
@@ -34,7 +34,7 @@ class Workers:
         self._each = 1 if self._small else max(1, self._threads // FEW)
         self.side_by_side = self._threads > 1 and device.type == "cpu"
         self.stopped = False
-        self._processes = processes and self._each == 1 and available()
+        self._processes = processes and self._small and available()
         self._children: list[Child] = []
         self._own = local()  # of a thread: its child
         self._pool: ThreadPoolExecutor | None = None
