@@ -16,9 +16,11 @@ from nvcodec.decode import children, workers
 from nvcodec.decode.children import Child
 from nvcodec.decode.decoder import Check, Decoder
 from nvcodec.decode.frames import GroupDecoder
+from nvcodec.decode.parts import Motions
 from nvcodec.decode.workers import Workers
 from nvcodec.errors import NvcodecError
 from nvcodec.models import priors
+from nvcodec.models.hierarchy import Place
 from nvcodec.video import VideoInfo
 
 INFO = VideoInfo(40, 24)
@@ -189,6 +191,16 @@ def test_a_model_can_be_pickled():
     model = model_of(50, 37)
     again = pickle.loads(pickle.dumps(model))
     assert (again.config, again.tensors, again._size) == (model.config, model.tensors, model._size)
+
+
+def test_fields_can_be_pickled():
+    """Also where there are none yet: frames of a part add theirs."""
+    motions = Motions()
+    place = Place(4, (0, 8), 2)
+    pickle.loads(pickle.dumps(motions)).add(place, [torch.zeros(1, 2, 2, 3)] * 2)
+    motions.add(Place(8, (0,), 1), [torch.full((1, 2, 2, 3), 8.0)])
+    again = pickle.loads(pickle.dumps(motions))
+    assert torch.equal(again.guess(place), motions.guess(place)) and bool(again.guess(place).any())
 
 
 def test_empty_parts_wait_for_nobody(made):
