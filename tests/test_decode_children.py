@@ -35,6 +35,7 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("priors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(priors, "PATHS", [*priors.PATHS, folder])
+        patch.setenv("NVCODEC_CODER", "builtin")
         yield build(write_prior(folder))
 
 
