@@ -5,9 +5,11 @@ import signal
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as multiprocessing
 from click.testing import CliRunner
-from clip_samples import BUNNY
+from clip_samples import BUNNY, CITY
 from mc_samples import own_package
+from torch import distributed
 
 from nvcodec.encode.networks import mc as network
 from nvcodec.models import priors
@@ -61,6 +63,36 @@ def test_training_makes_chains_cheaper(package):
     moved = {name for name, value in prior.named_parameters() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("values.inter_") for name in moved)
     assert not any(name.endswith(("_steps", "_start")) for name in moved)
+
+
+def one_of_two(number, folder):
+    """A process that learns from one of two clips."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=number, world_size=2)
+    own = folder / str(number)
+    own.mkdir()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        own_package(own, monkeypatch)
+        monkeypatch.setattr(network, "PRIOR", export(Prior(SMALL, 5), priors.PATHS[0], analysis.FOLDER))
+        monkeypatch.setattr(train_chains, "McConfig", lambda: SMALL)
+        clips = [load_clip(path, folder / "cache", 160, 20) for path in (BUNNY, CITY)]
+        learned, _ = train_chains.gather(clips, 1, 0, prior_runs.Interrupt())
+        trainer = train_chains.ChainTrainer(restore(network.PRIOR, SMALL), learned, 2.0)
+        costs = [trainer.step(0.0) for _ in range(3)]
+    weights = {name: value.detach().numpy() for name, value in trainer.prior.named_parameters()}
+    np.savez(folder / f"{number}.npz", costs=costs, **weights)
+    distributed.destroy_process_group()
+
+
+def test_processes_learn_from_their_own_clips_and_stay_alike(tmp_path):
+    for path in (BUNNY, CITY):
+        load_clip(path, tmp_path / "cache", 160, 20)
+    multiprocessing.spawn(one_of_two, (tmp_path,), 2)
+    first, second = (dict(np.load(tmp_path / f"{number}.npz")) for number in range(2))
+    assert not np.any(first.pop("costs") == second.pop("costs")), "of other groups"
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    began = dict(Prior(SMALL, 5).named_parameters())
+    assert any(not np.array_equal(first[name], value.detach().numpy()) for name, value in began.items())
 
 
 def run(package, *words):

@@ -1,6 +1,7 @@
 """Train the network of predicted frames of the package's prior on chains of frames, as files have them.
 
     python tools/train_chains.py CLIPS ... --minutes 25
+    torchrun --nproc-per-node 2 tools/train_chains.py CLIPS ... --minutes 25     two processes, each with some clips
 
 Groups of the clips are coded with the prior of the package, at qualities at random. Then the network learns: a group is
 played again under the network as it is, each frame predicted from what that made of others, with the symbols that it
@@ -38,12 +39,13 @@ from nvcodec.training.analysis import load_analyses  # noqa: E402
 from nvcodec.training.excerpts import Clip  # noqa: E402
 from nvcodec.training.optim import Optimizer  # noqa: E402
 from nvcodec.training.prior import TABLES, Prior, restore  # noqa: E402
+from nvcodec.training.together import STOPPED, begin, end, furthest, mean, processes, rank, share  # noqa: E402
 from tools.prior_runs import CACHE, Interrupt, groups_of, load_clips, release  # noqa: E402
 
 GROUPS = 2  # in a row: the second one is carried on from the first
 QUALITIES = (0, 52)
 HELD_BACK = 10  # every tenth group is not learned from
-EXCERPTS = 3  # of a step
+EXCERPTS = 8  # of a step
 WARM = 30  # steps until the learning rate is whole
 LEAST_RATE = 0.03  # of it, at the end
 PROJECT_EVERY = 10  # steps
@@ -68,12 +70,12 @@ def chains(clip: Clip, place: random.Random) -> Iterator[Replay]:
 
 
 def gather(clips: Sequence[Clip], rounds: int, seed: int, stop: Interrupt) -> tuple[list[Replay], list[Replay]]:
-    """The chains to learn from, and those to judge by."""
-    place = random.Random(seed)
+    """The chains to learn from, and those to judge by. Of several processes each has some of the clips."""
+    place = random.Random(f"{seed} {rank()}")
     kept: tuple[list[Replay], list[Replay]] = ([], [])
     number = 0
     for n in range(rounds):
-        for clip in clips:
+        for clip in clips[rank() :: processes()]:
             if stop.set:
                 return kept
             for chain in chains(clip, place):
@@ -110,8 +112,8 @@ class ChainTrainer:
     def settle(self) -> None:
         """At last: the mean of the weights of the last MEMORY steps or so."""
         with torch.no_grad():
-            for p, mean in zip(self._parameters, self._mean, strict=True):
-                p.copy_(mean)
+            for p, average in zip(self._parameters, self._mean, strict=True):
+                p.copy_(average)
         self.prior.project()
 
     def step(self, progress: float) -> float:
@@ -128,32 +130,40 @@ class ChainTrainer:
             weights = self._tables | self.prior.weights(INTER)
             _, part = excerpt.coded(group.model, weights, group.distortion, SMOOTH)
             (part * (len(examples) / len(chosen) / cost)).backward()  # type: ignore[no-untyped-call]
+        share([p.grad for p in self._parameters if p.grad is not None])
         decay = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) * (1 - LEAST_RATE) + LEAST_RATE
         self._optimizer.step(decay * min(1.0, (self.done + 1) / WARM))
-        for mean, p in zip(self._mean, self._parameters, strict=True):
-            mean.lerp_(p.detach(), 1 / min(self.done + 1, MEMORY))
+        for average, p in zip(self._mean, self._parameters, strict=True):
+            average.lerp_(p.detach(), 1 / min(self.done + 1, MEMORY))
         self.done += 1
         if self.done % PROJECT_EVERY == 0:
             self.prior.project()
         return cost
 
 
-def train(trainer: ChainTrainer, judged: Sequence[Replay], seconds: float, every: int, stop: Interrupt) -> None:
-    """For so long. A line every so many steps: by how much what is judged costs less, in the mean of logarithms."""
+def train(trainer: ChainTrainer, judged: Sequence[Replay], seconds: float, every: int, stop: Interrupt) -> bool:
+    """For so long; False if it was stopped. A line every so many steps: by how much what is judged costs less, in the
+    mean of logarithms."""
     before = [trainer.cost(group) for group in judged]
     began = time.perf_counter()
-    while not stop.set and (progress := (time.perf_counter() - began) / seconds) < 1:
+    while (progress := furthest(STOPPED if stop.set else (time.perf_counter() - began) / seconds)) < 1:
         trainer.step(progress)
         if trainer.done % every == 0:
-            click.echo(f"{100 * progress:5.1f}%  step {trainer.done}  {change(trainer, judged, before):+.4f}")
+            tell(f"{100 * progress:5.1f}%  step {trainer.done}  {change(trainer, judged, before):+.4f}")
     trainer.settle()
-    click.echo(f"{len(judged)} groups that were held back: {change(trainer, judged, before):+.4f}")
+    tell(f"groups that were held back: {change(trainer, judged, before):+.4f}")
+    return progress != STOPPED
 
 
 def change(trainer: ChainTrainer, judged: Sequence[Replay], before: Sequence[float]) -> float:
     """Mean of the logarithms of costs over those before; 0 of none."""
-    logarithms = [math.log(trainer.cost(group) / cost) for group, cost in zip(judged, before, strict=True)]
-    return sum(logarithms) / max(1, len(logarithms))
+    return mean([math.log(trainer.cost(group) / cost) for group, cost in zip(judged, before, strict=True)])
+
+
+def tell(line: str) -> None:
+    """Of several processes the first one speaks."""
+    if rank() == 0:
+        click.echo(line)
 
 
 @click.command(help=__doc__, context_settings={"max_content_width": 120})
@@ -174,19 +184,22 @@ def main(
     try:
         if threads:
             torch.set_num_threads(threads)
+        begin()
         cv2.setNumThreads(1)
         stop = Interrupt()
         moving = [clip for clip in load_clips(clips, cache, longest, frames) if len(clip.frames) > 1]
         learned, judged = gather(moving, rounds, seed, stop)
         if not learned:
-            raise UsageError("no clip has two frames or more")
+            raise UsageError("no clip has two frames or more, or fewer have than there are processes")
         trainer = ChainTrainer(restore(network.PRIOR, McConfig()), learned, rate, seed)
-        train(trainer, judged, 60 * minutes, every, stop)
-        if stop.set:
+        if not train(trainer, judged, 60 * minutes, every, stop):
             sys.exit(130)
-        release(trainer.prior, network.PRIOR, INTER)
+        if rank() == 0:
+            release(trainer.prior, network.PRIOR, INTER)
     except NvcodecError as error:
         raise click.ClickException(str(error)) from None
+    finally:
+        end()
 
 
 if __name__ == "__main__":

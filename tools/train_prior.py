@@ -36,10 +36,9 @@ from nvcodec.errors import NvcodecError, UsageError  # noqa: E402
 from nvcodec.models.mc import McConfig  # noqa: E402
 from nvcodec.training.excerpts import Excerpts, batches  # noqa: E402
 from nvcodec.training.prior import Prior, mean, restore, widened  # noqa: E402
-from nvcodec.training.prior_fit import PriorTrainer, load_prior, processes, rank  # noqa: E402
+from nvcodec.training.prior_fit import PriorTrainer, load_prior  # noqa: E402
+from nvcodec.training.together import STOPPED, begin, end, furthest, processes, rank  # noqa: E402
 from tools.prior_runs import CACHE, Interrupt, load_clips, release  # noqa: E402
-
-STOPPED = 2.0  # in place of how far a training is
 
 
 def first_prior(checkpoints: Sequence[Path], from_package: bool, seed: int) -> Prior:
@@ -67,7 +66,7 @@ def train(
     try:
         while True:
             trainer.seconds = before + time.perf_counter() - began
-            progress = agreed(STOPPED if stop.set else max(trainer.done / total[0], trainer.seconds / total[1]))
+            progress = furthest(STOPPED if stop.set else max(trainer.done / total[0], trainer.seconds / total[1]))
             if progress >= 1:
                 break
             trainer.step(next(ready), progress)
@@ -93,15 +92,6 @@ def pooled(make: Callable[[int], Any], count: int) -> Callable[[int], Any]:
         return kept[number % count]
 
     return found
-
-
-def agreed(progress: float) -> float:
-    """That of the process which is furthest."""
-    if processes() == 1:
-        return progress
-    found = torch.tensor(progress, dtype=torch.float64)
-    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
-    return float(found)
 
 
 def line(trainer: PriorTrainer, progress: float) -> str:
@@ -173,8 +163,7 @@ def main(
                 raise UsageError("--from and --from-package are two places to start from; give one")
             if threads:
                 torch.set_num_threads(threads)
-            if torch.distributed.is_torchelastic_launched():
-                torch.distributed.init_process_group("gloo")
+            begin()
             cv2.setNumThreads(1)  # excerpts have threads of their own
             excerpts = Excerpts(load_clips(clips, cache, longest, frames), crop, batch, seed)
             again = checkpoint.is_file()
@@ -197,8 +186,7 @@ def main(
     except NvcodecError as error:
         raise click.ClickException(str(error)) from None
     finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        end()
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 from nvcodec.errors import SourceError
@@ -27,6 +26,7 @@ from nvcodec.models.base import Weights
 from nvcodec.models.integer import BRIEF, SMOOTH, UNIT
 from nvcodec.models.mc import Mc, McConfig
 from nvcodec.models.motion import CELL, HIGH, LOW, Reference, predict
+from nvcodec.training import together
 from nvcodec.training.distortion import distortion
 from nvcodec.training.excerpts import Batch, Stills
 from nvcodec.training.frames import FINEST_LAMBDA
@@ -184,12 +184,12 @@ class PriorTrainer:
 
     def step(self, batch: Batch | Stills, progress: float) -> None:
         """One update. batch: Stills where only intra frames are trained. progress: of the whole training, 0 to 1."""
-        self._generator.manual_seed((self._seed << 32) + self.done * processes() + rank())
+        self._generator.manual_seed((self._seed << 32) + self.done * together.processes() + together.rank())
         for p in self._parameters:
             p.grad = torch.zeros_like(p)
         loss = self.loss(batch) if isinstance(batch, Batch) else self.loss_of_stills(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        _share([p.grad for p in self._parameters if p.grad is not None])
+        together.share([p.grad for p in self._parameters if p.grad is not None])
         torch.nn.utils.clip_grad_norm_(self._parameters, MOST_GRADIENT)
         self._optimizer.step(decay(progress, self._falling) * min(1.0, (self.done + 1) / WARM))
         self.done += 1
@@ -313,27 +313,6 @@ def decay(progress: float, falling: float) -> float:
     """Of learning rates: 1 until the last part of a training, `falling`, in which they fall to LEAST_RATE."""
     through = min(1.0, 1 - (1 - progress) / falling) if falling else 0.0
     return LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * max(0.0, through)))
-
-
-def processes() -> int:
-    """That train together."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def rank() -> int:
-    """Of this process among them."""
-    return distributed.get_rank() if distributed.is_initialized() else 0
-
-
-def _share(gradients: Sequence[Tensor]) -> None:
-    """Make each the mean of those of all processes."""
-    if processes() == 1:
-        return
-    together = torch.cat([g.flatten() for g in gradients])
-    distributed.all_reduce(together)
-    parts = torch.split(together / processes(), [g.numel() for g in gradients])
-    for g, part in zip(gradients, parts, strict=True):
-        g.copy_(part.view_as(g))
 
 
 def load_prior(path: Path) -> Prior:
